@@ -1,0 +1,11 @@
+//! The kxdns agent: it watches the API server, keeps the kernel's tables true, serves what the kernel passes up and
+//! forwards the rest.
+//!
+//! A Service's way through it: [`watch`] or [`manifests`] -> [`index`] -> [`records`] -> [`zone`] -> [`kernel`], and
+//! [`server`] answers from the same zone table.
+
+#![forbid(unsafe_code)]
+
+pub mod index;
+pub mod name;
+pub mod zone;

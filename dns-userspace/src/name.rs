@@ -1,0 +1,66 @@
+//! Domain names as the tables key them: wire form, lower case, root label included.
+
+use std::fmt;
+
+/// The longest name in wire form, in bytes (RFC 1035, 2.3.4).
+pub const MAX_NAME_LEN: usize = 255;
+
+/// A domain name in canonical form: uncompressed wire format, ASCII letters in lower case.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Box<[u8]>);
+
+impl Name {
+    /// Makes a name of presentation form, such as `web-service.default.svc.cluster.local`; a trailing dot is optional.
+    ///
+    /// Returns `None` where a label is empty or longer than 63 bytes, or the name longer than 255. Escapes are not
+    /// understood: names of Kubernetes objects have none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        let mut wire = Vec::with_capacity(text.len() + 2);
+        for label in text.split('.').filter(|_| !text.is_empty()) {
+            if label.is_empty() || label.len() > 63 {
+                return None;
+            }
+            wire.push(label.len() as u8);
+            wire.extend(label.bytes().map(|byte| byte.to_ascii_lowercase()));
+        }
+        wire.push(0);
+        (wire.len() <= MAX_NAME_LEN).then(|| Self(wire.into()))
+    }
+
+    /// Makes a name of uncompressed wire form, whatever its letter case; the caller has checked its shape.
+    pub fn from_wire(wire: &[u8]) -> Self {
+        Self(wire.to_ascii_lowercase().into())
+    }
+
+    /// The name in wire form.
+    pub fn as_wire(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The labels from the left, without the root's.
+    pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.0[..];
+        std::iter::from_fn(move || {
+            let (&len, tail) = rest.split_first()?;
+            let (label, tail) = tail.split_at_checked(len.into())?;
+            rest = tail;
+            (len > 0).then_some(label)
+        })
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for label in self.labels() {
+            write!(f, "{}.", label.escape_ascii())?;
+        }
+        if self.0.len() == 1 { f.write_str(".") } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
