@@ -25,7 +25,12 @@ const RUSTFLAGS: [&str; 5] = [
 fn main() -> Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").context("OUT_DIR is not set")?);
     let workspace = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").context("no manifest")?).join("..");
-    for path in ["dns-ebpf/src", "dns-ebpf/Cargo.toml", "Cargo.lock", "rust-toolchain.toml"] {
+    for path in [
+        "dns-ebpf/src",
+        "dns-ebpf/Cargo.toml",
+        "Cargo.lock",
+        "rust-toolchain.toml",
+    ] {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
     println!("cargo::rerun-if-env-changed=KXDNS_BPF_LINKER");

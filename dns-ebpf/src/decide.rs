@@ -48,7 +48,12 @@ impl Entry {
     /// Makes the entry of a name with these addresses.
     pub fn new(ipv4: Option<[u8; 4]>, ipv6: Option<[u8; 16]>, zone: Zone) -> Self {
         let types = u8::from(ipv4.is_some()) * types::A | u8::from(ipv6.is_some()) * types::AAAA;
-        Self { types, ipv4: Octets(ipv4.unwrap_or_default()), ipv6: Octets(ipv6.unwrap_or_default()), zone }
+        Self {
+            types,
+            ipv4: Octets(ipv4.unwrap_or_default()),
+            ipv6: Octets(ipv6.unwrap_or_default()),
+            zone,
+        }
     }
 }
 
@@ -88,19 +93,31 @@ impl Lookup {
     /// The name exists.
     #[inline(always)]
     pub fn found(entry: Entry) -> Self {
-        Self { finding: Finding::Found, entry }
+        Self {
+            finding: Finding::Found,
+            entry,
+        }
     }
 
     /// The name certainly does not exist in this zone.
     #[inline(always)]
     pub fn absent(zone: Zone) -> Self {
-        Self { finding: Finding::Absent, entry: Entry { zone, ..Entry::default() } }
+        Self {
+            finding: Finding::Absent,
+            entry: Entry {
+                zone,
+                ..Entry::default()
+            },
+        }
     }
 
     /// Nothing certain is known.
     #[inline(always)]
     pub fn unknown(reason: Pass) -> Self {
-        Self { finding: Finding::Unknown(reason), entry: Entry::default() }
+        Self {
+            finding: Finding::Unknown(reason),
+            entry: Entry::default(),
+        }
     }
 }
 
@@ -144,7 +161,10 @@ pub struct Verdict {
 #[inline(always)]
 pub fn decide<N: ?Sized>(tables: &impl Tables<N>, name: &N, qtype: u16) -> Verdict {
     if let Err(reason) = tables.standing() {
-        return Verdict { action: Action::Pass(reason), entry: Entry::default() };
+        return Verdict {
+            action: Action::Pass(reason),
+            entry: Entry::default(),
+        };
     }
     let Lookup { finding, entry } = tables.find(name);
     let action = match finding {

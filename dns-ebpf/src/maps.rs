@@ -173,7 +173,10 @@ impl Hash {
         let first = hash(name, keys);
         let second = (first ^ (first >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
         let bucket = |hash: u64| (hash >> (64 - BUCKET_BITS)) as u32;
-        Self { buckets: [bucket(first), bucket(second)], tag: second as u32 }
+        Self {
+            buckets: [bucket(first), bucket(second)],
+            tag: second as u32,
+        }
     }
 }
 
@@ -197,7 +200,9 @@ pub unsafe trait Arrays {
 /// Looks a name up.
 #[inline(always)]
 pub fn find(arrays: &impl Arrays, name: &impl Words) -> Lookup {
-    let Some(keys) = arrays.hash_keys() else { return Lookup::unknown(Pass::Unsynced) };
+    let Some(keys) = arrays.hash_keys() else {
+        return Lookup::unknown(Pass::Unsynced);
+    };
     let hash = Hash::of(name, keys);
     for number in hash.buckets {
         let Some(bucket) = arrays.bucket(number) else { break };
@@ -262,7 +267,12 @@ impl StoredName {
         if sequence % 2 != 0 || self.sequence() != sequence {
             return Lookup::unknown(Pass::Changing);
         }
-        Lookup::found(Entry { types, ipv4: Octets(ipv4), ipv6: Octets(ipv6), zone: Zone { name_len, ttl } })
+        Lookup::found(Entry {
+            types,
+            ipv4: Octets(ipv4),
+            ipv6: Octets(ipv6),
+            zone: Zone { name_len, ttl },
+        })
     }
 }
 

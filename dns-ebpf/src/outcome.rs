@@ -133,9 +133,7 @@ impl Outcome {
     pub const fn counter(self) -> usize {
         match self {
             Self::Pass(reason) => reason as usize,
-            Self::Answered(kind, rcode) => {
-                Pass::ALL.len() + kind as usize * Rcode::ALL.len() + rcode as usize
-            }
+            Self::Answered(kind, rcode) => Pass::ALL.len() + kind as usize * Rcode::ALL.len() + rcode as usize,
         }
     }
 }

@@ -33,7 +33,11 @@ impl<'a> Packet<'a> {
     /// For as long as `'a`, every byte in `start..end` is readable and nobody writes to it but the network device.
     #[inline(always)]
     pub unsafe fn new(start: usize, end: usize) -> Self {
-        Self { start, end, memory: PhantomData }
+        Self {
+            start,
+            end,
+            memory: PhantomData,
+        }
     }
 
     /// Its length in bytes.
@@ -51,7 +55,10 @@ impl<'a> Packet<'a> {
     /// The rest of it, from byte `by` on. A rest that begins beyond the end has nothing to read.
     #[inline(always)]
     pub fn skip(self, by: usize) -> Self {
-        Self { start: self.start.wrapping_add(by), ..self }
+        Self {
+            start: self.start.wrapping_add(by),
+            ..self
+        }
     }
 
     /// The same bytes, at a place that the verifier takes for another: what it learns of the one it does not know of
@@ -91,7 +98,10 @@ impl<'a> PacketMut<'a> {
     #[inline(always)]
     pub unsafe fn new(start: usize, end: usize) -> Self {
         // SAFETY: what is asked of the caller here is more than `Packet::new` asks for.
-        Self { packet: unsafe { Packet::new(start, end) }, memory: PhantomData }
+        Self {
+            packet: unsafe { Packet::new(start, end) },
+            memory: PhantomData,
+        }
     }
 
     /// The same memory, to be read.

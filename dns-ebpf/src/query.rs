@@ -133,7 +133,10 @@ impl Query {
     /// The question's name in the frame that it was parsed from.
     #[inline(always)]
     pub fn name<'a>(&self, packet: Packet<'a>) -> QuestionName<'a> {
-        QuestionName { name: packet.skip(self.message_at() + DNS_HEADER_LEN), len: self.name_len }
+        QuestionName {
+            name: packet.skip(self.message_at() + DNS_HEADER_LEN),
+            len: self.name_len,
+        }
     }
 }
 
@@ -166,7 +169,19 @@ fn ethernet(packet: Packet<'_>) -> Result<(usize, [u8; 2]), Pass> {
 #[inline(always)]
 fn ipv4(packet: Packet<'_>, len: usize, served: &impl Served) -> Result<Ip, Pass> {
     let header: [u8; IPV4_LEN + UDP_LEN] = packet.read(0).ok_or(Pass::NotDns)?;
-    let [version_ihl, _, total_0, total_1, _, _, fragment_0, fragment_1, _, protocol, ..] = header;
+    let [
+        version_ihl,
+        _,
+        total_0,
+        total_1,
+        _,
+        _,
+        fragment_0,
+        fragment_1,
+        _,
+        protocol,
+        ..,
+    ] = header;
     // All of the fragment field must be zero but "don't fragment".
     let whole = fragment_0 & 0xbf == 0 && fragment_1 == 0;
     if version_ihl != 0x45 || protocol != UDP || !whole || [header[22], header[23]] != DNS_PORT {
@@ -243,18 +258,40 @@ fn dns(message: Packet<'_>, len: usize, ip_at: usize, ip: Ip) -> Result<Query, P
     let flags = [flags_0, flags_1 & FLAG_CD];
     // Verifier: hidden, or all that follows would be walked through once for each number of VLAN tags.
     let ip_at = hide(ip_at) & 0x1f;
-    Ok(Query { ip_at, ip, name_len, qtype: u16::from_be_bytes([type_0, type_1]), flags, opt })
+    Ok(Query {
+        ip_at,
+        ip,
+        name_len,
+        qtype: u16::from_be_bytes([type_0, type_1]),
+        flags,
+        opt,
+    })
 }
 
 #[inline(always)]
 fn opt(record: Packet<'_>) -> Result<Opt, Pass> {
     let bytes: [u8; OPT_LEN] = record.read(0).ok_or(Pass::Malformed)?;
-    let [root, type_0, type_1, size_0, size_1, extended_rcode, version, flags, _, rdlen_0, rdlen_1] = bytes;
+    let [
+        root,
+        type_0,
+        type_1,
+        size_0,
+        size_1,
+        extended_rcode,
+        version,
+        flags,
+        _,
+        rdlen_0,
+        rdlen_1,
+    ] = bytes;
     let plain = [extended_rcode, version, rdlen_0, rdlen_1] == [0; 4];
     if [root, type_0, type_1] != OPT_START || !plain {
         return Err(Pass::Edns);
     }
-    Ok(Opt { udp_size: [size_0, size_1], flags })
+    Ok(Opt {
+        udp_size: [size_0, size_1],
+        flags,
+    })
 }
 
 /// A question's name where it stands in the frame.
@@ -267,7 +304,10 @@ pub struct QuestionName<'a> {
 impl Words for QuestionName<'_> {
     #[inline(always)]
     fn afresh(&self) -> Self {
-        Self { name: self.name.afresh(self.len), ..*self }
+        Self {
+            name: self.name.afresh(self.len),
+            ..*self
+        }
     }
 
     #[inline(always)]
@@ -283,6 +323,9 @@ impl Words for QuestionName<'_> {
     #[inline(always)]
     fn last_word(&self) -> u64 {
         // Verifier: masked again, since the bound known of the length is lost where it was stored.
-        self.name.skip(hide(self.len.wrapping_sub(8)) & MAX_NAME_LEN).read(0).unwrap_or(0)
+        self.name
+            .skip(hide(self.len.wrapping_sub(8)) & MAX_NAME_LEN)
+            .read(0)
+            .unwrap_or(0)
     }
 }

@@ -56,13 +56,7 @@ fn kind(qtype: u16) -> Kind {
 }
 
 #[inline(always)]
-fn write_message(
-    mut frame: PacketMut<'_>,
-    query: &Query,
-    verdict: Verdict,
-    serial: u32,
-    moved: usize,
-) -> Option<()> {
+fn write_message(mut frame: PacketMut<'_>, query: &Query, verdict: Verdict, serial: u32, moved: usize) -> Option<()> {
     if moved != 0 {
         move_forward(&mut frame, query.message_at() + query.question_end(), moved)?;
     }
@@ -128,7 +122,9 @@ fn record(name: [u8; 2], rtype: u16, ttl: u32, data_len: u16) -> [u8; 12] {
     let [type_0, type_1] = rtype.to_be_bytes();
     let [ttl_0, ttl_1, ttl_2, ttl_3] = ttl.to_be_bytes();
     let [len_0, len_1] = data_len.to_be_bytes();
-    [name[0], name[1], type_0, type_1, 0, 1, ttl_0, ttl_1, ttl_2, ttl_3, len_0, len_1]
+    [
+        name[0], name[1], type_0, type_1, 0, 1, ttl_0, ttl_1, ttl_2, ttl_3, len_0, len_1,
+    ]
 }
 
 /// The zone's SOA record (RFC 1035, 3.3.13): `ns.dns` and `hostmaster` in the zone, whose name is the question's tail.
@@ -197,7 +193,9 @@ fn write_ipv4(frame: &mut PacketMut<'_>, at: usize, udp_len: usize) -> Option<()
     let header: [u8; IPV4_LEN] = frame.as_packet().read(at)?;
     let [total_0, total_1] = ((IPV4_LEN + udp_len) as u16).to_be_bytes();
     let mut reply = [0; IPV4_LEN];
-    reply[..8].copy_from_slice(&[header[0], header[1], total_0, total_1, header[4], header[5], header[6], header[7]]);
+    reply[..8].copy_from_slice(&[
+        header[0], header[1], total_0, total_1, header[4], header[5], header[6], header[7],
+    ]);
     reply[8..10].copy_from_slice(&[HOPS, header[9]]);
     reply[12..16].copy_from_slice(&header[16..20]);
     reply[16..20].copy_from_slice(&header[12..16]);

@@ -143,7 +143,11 @@ impl Words for &[u8] {
 mod tests {
     use super::*;
 
-    const KEYS: HashKeys = HashKeys { words: [0x9e37_79b9_7f4a_7c15; MAX_WORDS], last: 3, len: 5 };
+    const KEYS: HashKeys = HashKeys {
+        words: [0x9e37_79b9_7f4a_7c15; MAX_WORDS],
+        last: 3,
+        len: 5,
+    };
 
     #[test]
     fn only_lower_case_letters_have_a_case_bit() {
@@ -151,7 +155,11 @@ mod tests {
             let expected = if byte.is_ascii_lowercase() { 0x20 } else { 0 };
             for position in 0..8 {
                 let word = u64::from(byte) << (8 * position);
-                assert_eq!(letters(word), expected << (8 * position), "byte {byte:#x} at {position}");
+                assert_eq!(
+                    letters(word),
+                    expected << (8 * position),
+                    "byte {byte:#x} at {position}"
+                );
             }
         }
     }

@@ -45,7 +45,6 @@ impl ZoneTable {
     pub fn update(&mut self, _event: Event, _now: u32) -> Vec<Change> {
         Vec::new()
     }
-
 }
 
 impl Tables<Name> for ZoneTable {

@@ -3,11 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The pod that asks, in both families.
-pub const POD: (Ipv4Addr, Ipv6Addr) =
-    (Ipv4Addr::new(10, 244, 1, 5), Ipv6Addr::new(0xfd00, 0x244, 0, 0, 0, 0, 1, 5));
+pub const POD: (Ipv4Addr, Ipv6Addr) = (
+    Ipv4Addr::new(10, 244, 1, 5),
+    Ipv6Addr::new(0xfd00, 0x244, 0, 0, 0, 0, 1, 5),
+);
 /// The cluster's DNS Service, in both families.
-pub const DNS_SERVICE: (Ipv4Addr, Ipv6Addr) =
-    (Ipv4Addr::new(10, 96, 0, 10), Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 0xa));
+pub const DNS_SERVICE: (Ipv4Addr, Ipv6Addr) = (
+    Ipv4Addr::new(10, 96, 0, 10),
+    Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 0xa),
+);
 /// The port that the pod asks from.
 pub const POD_PORT: u16 = 40_000;
 
@@ -47,7 +51,15 @@ pub struct Query {
 impl Query {
     /// A plain query.
     pub fn new(name: &str, qtype: u16) -> Self {
-        Self { id: 0x1234, flags: 0x0100, counts: [1, 0, 0, 0], name: wire_name(name), qtype, class: 1, rest: vec![] }
+        Self {
+            id: 0x1234,
+            flags: 0x0100,
+            counts: [1, 0, 0, 0],
+            name: wire_name(name),
+            qtype,
+            class: 1,
+            rest: vec![],
+        }
     }
 
     /// The query with an OPT record of this size and these flags and options.
@@ -171,7 +183,13 @@ pub fn pseudo_header(source: IpAddr, destination: IpAddr, udp_len: u16) -> Vec<u
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
     };
-    [&octets(source)[..], &octets(destination), &[0, 17], &udp_len.to_be_bytes()].concat()
+    [
+        &octets(source)[..],
+        &octets(destination),
+        &[0, 17],
+        &udp_len.to_be_bytes(),
+    ]
+    .concat()
 }
 
 /// The one's complement sum of bytes, padded to an even length.
@@ -205,7 +223,11 @@ pub fn open_reply<'a>(query: &[u8], reply: &'a [u8]) -> &'a [u8] {
     let query_udp = &query[query.len() - (udp.len() - (reply.len() - query.len()))..];
     assert_eq!(udp[..2], query_udp[2..4], "source port");
     assert_eq!(udp[2..4], query_udp[..2], "destination port");
-    assert_eq!(usize::from(u16::from_be_bytes([udp[4], udp[5]])), udp.len(), "UDP length");
+    assert_eq!(
+        usize::from(u16::from_be_bytes([udp[4], udp[5]])),
+        udp.len(),
+        "UDP length"
+    );
     if udp[6..8] != [0, 0] || source.is_ipv6() {
         let sum = ones_sum(&[&pseudo_header(source, destination, udp.len() as u16)[..], udp].concat());
         assert_eq!(sum, 0xffff, "UDP checksum");
@@ -217,7 +239,11 @@ pub fn open_reply<'a>(query: &[u8], reply: &'a [u8]) -> &'a [u8] {
 fn open_ipv4<'a>(query: &[u8], reply: &'a [u8]) -> (IpAddr, IpAddr, &'a [u8]) {
     assert_eq!(reply[12..16], query[16..20], "source address");
     assert_eq!(reply[16..20], query[12..16], "destination address");
-    assert_eq!(usize::from(u16::from_be_bytes([reply[2], reply[3]])), reply.len(), "total length");
+    assert_eq!(
+        usize::from(u16::from_be_bytes([reply[2], reply[3]])),
+        reply.len(),
+        "total length"
+    );
     assert_eq!(ones_sum(&reply[..20]), 0xffff, "IPv4 header checksum");
     assert_eq!(reply[8], 64, "TTL");
     let address = |at: usize| IpAddr::from([reply[at], reply[at + 1], reply[at + 2], reply[at + 3]]);
@@ -227,7 +253,11 @@ fn open_ipv4<'a>(query: &[u8], reply: &'a [u8]) -> (IpAddr, IpAddr, &'a [u8]) {
 fn open_ipv6<'a>(query: &[u8], reply: &'a [u8]) -> (IpAddr, IpAddr, &'a [u8]) {
     assert_eq!(reply[8..24], query[24..40], "source address");
     assert_eq!(reply[24..40], query[8..24], "destination address");
-    assert_eq!(usize::from(u16::from_be_bytes([reply[4], reply[5]])) + 40, reply.len(), "payload length");
+    assert_eq!(
+        usize::from(u16::from_be_bytes([reply[4], reply[5]])) + 40,
+        reply.len(),
+        "payload length"
+    );
     assert_eq!(reply[7], 64, "hop limit");
     let address = |at: usize| {
         let octets: [u8; 16] = std::array::from_fn(|index| reply[at + index]);

@@ -93,7 +93,8 @@ impl Programs {
 
     /// Makes a name unknown.
     pub fn remove(&mut self, name: &str) -> Result<()> {
-        self.tables.publish(&[Change::Remove(Name::parse(name).context("not a name")?)])
+        self.tables
+            .publish(&[Change::Remove(Name::parse(name).context("not a name")?)])
     }
 
     /// Runs a program on a frame.
@@ -101,7 +102,10 @@ impl Programs {
         let mut out = vec![0; MAX_FRAME];
         let result = self.test_run(hook, frame, Some(&mut out), 1)?;
         out.truncate(result.data_size_out as usize);
-        Ok(Visit { answered: hook.answered(result.return_value), frame: out })
+        Ok(Visit {
+            answered: hook.answered(result.return_value),
+            frame: out,
+        })
     }
 
     /// Times a program on a frame: the kernel's mean over `repeat` runs.
@@ -113,15 +117,31 @@ impl Programs {
 
     /// How many instructions the verifier walked through to accept a program, and how many the program has.
     pub fn instructions(&self, hook: Hook) -> Result<(u32, u32)> {
-        let program = self.ebpf.program(hook.program()).context("the program is in the object")?;
+        let program = self
+            .ebpf
+            .program(hook.program())
+            .context("the program is in the object")?;
         let info = program.info()?;
-        let verified = info.verified_instruction_count().context("the kernel does not tell (before 5.16)")?;
-        Ok((verified, info.size_translated().context("the kernel does not tell")? / 8))
+        let verified = info
+            .verified_instruction_count()
+            .context("the kernel does not tell (before 5.16)")?;
+        Ok((
+            verified,
+            info.size_translated().context("the kernel does not tell")? / 8,
+        ))
     }
 
     fn test_run(&self, hook: Hook, frame: &[u8], out: Option<&mut [u8]>, repeat: u32) -> Result<TestRunResult> {
-        let options = TestRunOptions { data_in: Some(frame), data_out: out, repeat, ..TestRunOptions::new() };
-        let program = self.ebpf.program(hook.program()).context("the program is in the object")?;
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: out,
+            repeat,
+            ..TestRunOptions::new()
+        };
+        let program = self
+            .ebpf
+            .program(hook.program())
+            .context("the program is in the object")?;
         Ok(match hook {
             Hook::Tc => <&SchedClassifier>::try_from(program)?.test_run(options)?,
             Hook::Xdp | Hook::XdpVeth => <&Xdp>::try_from(program)?.test_run(options)?,

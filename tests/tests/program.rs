@@ -6,7 +6,9 @@ use kxdns_tests::program::{Hook, Programs};
 #[test]
 fn loads_and_answers() {
     let mut programs = Programs::load().unwrap();
-    programs.put("web-service.default.svc.cluster.local", Some([10, 107, 37, 188]), None).unwrap();
+    programs
+        .put("web-service.default.svc.cluster.local", Some([10, 107, 37, 188]), None)
+        .unwrap();
     for hook in Hook::ALL {
         println!("{hook:?}: {:?}", programs.instructions(hook).unwrap());
         for family in Family::ALL {

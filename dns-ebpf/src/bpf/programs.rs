@@ -1,7 +1,7 @@
 //! The entry points.
 
-use aya_ebpf::bindings::xdp_action::{XDP_PASS, XDP_TX};
 use aya_ebpf::bindings::TC_ACT_UNSPEC;
+use aya_ebpf::bindings::xdp_action::{XDP_PASS, XDP_TX};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_ebpf::{EbpfContext, Global};

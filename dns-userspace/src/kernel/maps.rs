@@ -6,9 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use aya::maps::{Array, Map, MapData, PerCpuArray};
 use aya::{Ebpf, Pod};
-use dns_ebpf::maps::{
-    Bucket, Contract, Counters, Lease, Record, SERVED, ServedAddresses, bytes_of, names,
-};
+use dns_ebpf::maps::{Bucket, Contract, Counters, Lease, Record, SERVED, ServedAddresses, bytes_of, names};
 use dns_ebpf::words::HashKeys;
 use rustix::time::{ClockId, clock_gettime};
 use tracing::warn;
@@ -74,7 +72,15 @@ impl Tables {
     pub fn renew(&mut self, lease: Duration, synced: bool, serial: u32) -> Result<()> {
         let until = monotonic() + lease;
         let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
-        set(&mut self.lease, 0, &Lease { until, synced: synced.into(), serial })
+        set(
+            &mut self.lease,
+            0,
+            &Lease {
+                until,
+                synced: synced.into(),
+                serial,
+            },
+        )
     }
 
     /// Replaces the addresses whose port 53 is ours.
@@ -136,7 +142,9 @@ fn take<const N: usize>(ebpf: &mut Ebpf, name: &str) -> Result<Bytes<N>>
 where
     [u8; N]: Pod,
 {
-    let map: Map = ebpf.take_map(name).with_context(|| format!("the object has no map {name}"))?;
+    let map: Map = ebpf
+        .take_map(name)
+        .with_context(|| format!("the object has no map {name}"))?;
     Array::try_from(map).with_context(|| format!("map {name} is not what this agent expects"))
 }
 
@@ -150,7 +158,11 @@ where
 fn random_keys() -> HashKeys {
     // Odd, so that no bit of a word is lost in the multiplication.
     let key = || rand::random::<u64>() | 1;
-    HashKeys { words: std::array::from_fn(|_| key()), last: key(), len: key() }
+    HashKeys {
+        words: std::array::from_fn(|_| key()),
+        last: key(),
+        len: key(),
+    }
 }
 
 /// The clock that leases are counted by: it stops while the machine is suspended, as the kernel's side of it does.

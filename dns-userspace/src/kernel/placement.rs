@@ -53,7 +53,14 @@ impl Placement {
     /// Starts with empty tables.
     pub fn new(keys: HashKeys) -> Self {
         let buckets = vec![Bucket::default(); BUCKETS as usize];
-        Self { keys, buckets, names: HashMap::new(), free: Vec::new(), unused: 1, refused: 0 }
+        Self {
+            keys,
+            buckets,
+            names: HashMap::new(),
+            free: Vec::new(),
+            unused: 1,
+            refused: 0,
+        }
     }
 
     /// How many names have a place.
@@ -78,14 +85,19 @@ impl Placement {
             Some(place) => Ok(self.change(name, place, entry)),
             None => self.insert(name, entry).ok_or_else(|| {
                 self.refused += 1;
-                Full { name: name.clone(), in_use: self.names.len() }
+                Full {
+                    name: name.clone(),
+                    in_use: self.names.len(),
+                }
             }),
         }
     }
 
     /// The writes that make `name` unknown, in order.
     pub fn remove(&mut self, name: &Name) -> Vec<Write> {
-        let Some(place) = self.names.remove(name) else { return Vec::new() };
+        let Some(place) = self.names.remove(name) else {
+            return Vec::new();
+        };
         let bucket = &mut self.buckets[place.bucket as usize];
         for slot in &mut bucket.slots {
             if slot.record == place.record {
@@ -104,7 +116,14 @@ impl Placement {
     /// Marks the record, then rewrites it, then lifts the mark: a reader that overlaps any of these notices.
     fn change(&mut self, name: &Name, place: Place, entry: &Entry) -> Vec<Write> {
         let (marked, sequence) = (place.sequence.wrapping_add(1), place.sequence.wrapping_add(2));
-        self.names.insert(name.clone(), Place { sequence, entry: *entry, ..place });
+        self.names.insert(
+            name.clone(),
+            Place {
+                sequence,
+                entry: *entry,
+                ..place
+            },
+        );
         vec![
             Write::Record(place.record, record(name, &place.entry, marked)),
             Write::Record(place.record, record(name, entry, marked)),
@@ -126,13 +145,24 @@ impl Placement {
         writes.extend(marked.map(|marked| Write::Record(number, record(name, entry, marked))));
         writes.push(Write::Record(number, record(name, entry, sequence)));
         let [first, _] = hash.buckets;
-        self.buckets[bucket as usize].slots[slot] = Slot { tag: hash.tag, record: number };
+        self.buckets[bucket as usize].slots[slot] = Slot {
+            tag: hash.tag,
+            record: number,
+        };
         writes.push(Write::Bucket(bucket, self.buckets[bucket as usize]));
         if bucket != first && self.buckets[first as usize].overflowed == 0 {
             self.buckets[first as usize].overflowed = 1;
             writes.push(Write::Bucket(first, self.buckets[first as usize]));
         }
-        self.names.insert(name.clone(), Place { bucket, record: number, sequence, entry: *entry });
+        self.names.insert(
+            name.clone(),
+            Place {
+                bucket,
+                record: number,
+                sequence,
+                entry: *entry,
+            },
+        );
         Some(writes)
     }
 
