@@ -2,5 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod empty;
 pub mod frames;
 pub mod program;
