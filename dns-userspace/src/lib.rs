@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod corefile;
 pub mod index;
 pub mod kernel;
 pub mod name;
