@@ -7,5 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod index;
+pub mod metrics;
 pub mod name;
 pub mod zone;
