@@ -9,4 +9,5 @@
 pub mod index;
 pub mod metrics;
 pub mod name;
+pub mod server;
 pub mod zone;

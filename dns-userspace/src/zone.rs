@@ -46,6 +46,11 @@ impl ZoneTable {
         Vec::new()
     }
 
+    /// Says whether the name stands in a forward zone of this table, at its apex or below.
+    pub fn encloses(&self, _name: &Name) -> bool {
+        false
+    }
+
     /// The zones' serial: Unix time of the last change, 0 before any.
     pub fn serial(&self) -> u32 {
         0
