@@ -9,5 +9,7 @@
 pub mod corefile;
 pub mod index;
 pub mod kernel;
+pub mod metrics;
 pub mod name;
+pub mod server;
 pub mod zone;
