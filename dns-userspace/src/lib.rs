@@ -7,5 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod index;
+pub mod kernel;
 pub mod name;
 pub mod zone;
