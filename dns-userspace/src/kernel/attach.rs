@@ -20,14 +20,8 @@ use super::{
     clsact::{self, AddedQdisc},
     hook::{Hook, LinkKind},
     link::Link,
+    object::{TC, XDP, XDP_VETH},
 };
-
-/// Answers from tcx and clsact.
-const CLASSIFIER: &str = "kxdns_tc";
-/// Answers by `XDP_TX`: in the driver of a NIC, and in generic mode anywhere.
-const XDP: &str = "kxdns_xdp";
-/// Answers by redirecting to the link itself, which is what reaches the other end of a veth in native mode.
-const XDP_VETH: &str = "kxdns_xdp_veth";
 
 /// Attaches the programs of one object. Whatever it attached must be dropped before it is.
 #[derive(Debug)]
@@ -100,7 +94,7 @@ impl Attacher {
             let id = program.attach(link.index, place)?;
             program.take_link(id)
         };
-        let program: Result<&mut SchedClassifier, _> = self.load(CLASSIFIER)?.try_into();
+        let program: Result<&mut SchedClassifier, _> = self.load(TC)?.try_into();
         program
             .and_then(attach)
             .map(AttachedProgram::Classifier)

@@ -109,7 +109,7 @@ pub(super) fn explain_load(name: &str, error: ProgramError) -> AttachError {
             tracing::debug!("the verifier on {name}:\n{log}");
             AttachError::Program(format!("{name}: {io_error} ({})", verdict(&log)))
         }
-        error => AttachError::Program(format!("{name}: {error}")),
+        error => AttachError::Program(format!("{name}: {:#}", anyhow::Error::from(error))),
     }
 }
 
@@ -124,10 +124,10 @@ fn verdict(log: &str) -> &str {
 
 /// Explains why a classifier cannot be attached.
 pub(super) fn explain_classifier(error: ProgramError) -> AttachError {
-    explain(&error).unwrap_or_else(|| AttachError::Refused {
-        error: error.to_string(),
-        way_out: "see `tc filter show dev LINK ingress` for who has the place, or use another --attach",
-    })
+    explain(
+        error,
+        "see `tc filter show dev LINK ingress` for who has the place, or use another --attach",
+    )
 }
 
 /// Explains why an XDP program cannot be attached to the link with this index.
@@ -142,10 +142,7 @@ pub(super) fn explain_xdp(index: u32, error: ProgramError) -> AttachError {
         Some(Errno::OPNOTSUPP) => "its driver has no native XDP: use --attach xdp-generic",
         _ => "use --attach tcx or xdp-generic",
     };
-    explain(&error).unwrap_or_else(|| AttachError::Refused {
-        error: error.to_string(),
-        way_out,
-    })
+    explain(error, way_out)
 }
 
 fn explain_occupied(index: u32) -> AttachError {
@@ -170,11 +167,17 @@ fn name_program(id: u32) -> String {
     }
 }
 
-/// Explains what every hook has in common.
-fn explain(error: &ProgramError) -> Option<AttachError> {
-    match error_number(error) {
-        Some(Errno::NODEV | Errno::NXIO) => Some(AttachError::Gone),
-        number => MissingPrivilege::behind(number).map(AttachError::from),
+/// Tells a missing link or privilege from a refusal that `way_out` leads around.
+fn explain(error: ProgramError, way_out: &'static str) -> AttachError {
+    match error_number(&error) {
+        Some(Errno::NODEV | Errno::NXIO) => AttachError::Gone,
+        number => match MissingPrivilege::behind(number) {
+            Some(missing) => missing.into(),
+            None => AttachError::Refused {
+                error: format!("{:#}", anyhow::Error::from(error)),
+                way_out,
+            },
+        },
     }
 }
 

@@ -7,7 +7,11 @@ use std::{collections::BTreeMap, io, time::Duration};
 
 use aya::Ebpf;
 use thiserror::Error;
-use tokio::{select, sync::watch, time};
+use tokio::{
+    select,
+    sync::watch,
+    time::{self, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -69,6 +73,8 @@ pub async fn follow(
     follower.start()?;
     state.send_replace(follower.states());
     let mut recheck = time::interval(RECHECK_INTERVAL);
+    // Ticks that nobody waited for, since no link was in doubt, are not made up for.
+    recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         select! {
             () = shutdown.cancelled() => return Ok(()),

@@ -8,4 +8,5 @@ pub mod link;
 pub mod links;
 pub mod netdev;
 mod netlink;
+pub mod object;
 pub mod selection;
