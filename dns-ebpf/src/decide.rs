@@ -10,19 +10,55 @@ pub const TYPE_A: u16 = 1;
 /// The type code of an AAAA question (RFC 3596, 2.1).
 pub const TYPE_AAAA: u16 = 28;
 
-/// What is known of a name: the record sets that fit inline.
+/// Bits of [`Entry::types`]: which record sets a name has.
+pub mod types {
+    /// An A record.
+    pub const A: u8 = 1;
+    /// An AAAA record.
+    pub const AAAA: u8 = 2;
+}
+
+/// An address in network byte order.
+///
+/// Verifier: the compiler may copy it by way of the stack, where only aligned accesses are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(8))]
+pub struct Octets<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> Default for Octets<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
+/// What is known of a name: the record sets that fit inline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// The A record's address, if the name has one.
-    pub ipv4: Option<[u8; 4]>,
-    /// The AAAA record's address, if the name has one.
-    pub ipv6: Option<[u8; 16]>,
+    /// Which of the record sets exist, see [`types`].
+    pub types: u8,
+    /// The A record's address, or zeros.
+    pub ipv4: Octets<4>,
+    /// The AAAA record's address, or zeros.
+    pub ipv6: Octets<16>,
     /// The zone that the name stands in.
     pub zone: Zone,
 }
 
+impl Entry {
+    /// Makes the entry of a name with these addresses.
+    pub fn new(ipv4: Option<[u8; 4]>, ipv6: Option<[u8; 16]>, zone: Zone) -> Self {
+        let types = u8::from(ipv4.is_some()) * types::A | u8::from(ipv6.is_some()) * types::AAAA;
+        Self {
+            types,
+            ipv4: Octets(ipv4.unwrap_or_default()),
+            ipv6: Octets(ipv6.unwrap_or_default()),
+            zone,
+        }
+    }
+}
+
 /// What a denial and a TTL need to know of a zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Zone {
     /// Length in bytes of the zone's name in wire form; the name's last `name_len` bytes are the zone.
     pub name_len: u8,
@@ -32,61 +68,119 @@ pub struct Zone {
 
 /// What the tables say of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lookup {
-    /// The name exists, with exactly these addresses.
-    Found(Entry),
-    /// The name certainly does not exist in this zone.
-    Absent(Zone),
+pub enum Finding {
+    /// The name exists, with exactly the entry's record sets.
+    Found,
+    /// The name certainly does not exist in the entry's zone.
+    Absent,
     /// Nothing certain is known.
     Unknown(Pass),
 }
 
-/// The tables that [`decide`] reads.
-pub trait Tables {
-    /// How a question's name is presented to these tables.
-    type Name: ?Sized;
+/// A finding and what was found.
+///
+/// Verifier: a value whose parts exist only in some cases leaves registers unset in the others, and is refused where
+/// the compiler spills it; so here and in [`Verdict`] every part is there in every case, as zeros where it means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// What is known.
+    pub finding: Finding,
+    /// What was found; of a name that does not exist, its zone.
+    pub entry: Entry,
+}
 
+impl Lookup {
+    /// The name exists.
+    #[inline(always)]
+    pub fn found(entry: Entry) -> Self {
+        Self {
+            finding: Finding::Found,
+            entry,
+        }
+    }
+
+    /// The name certainly does not exist in this zone.
+    #[inline(always)]
+    pub fn absent(zone: Zone) -> Self {
+        Self {
+            finding: Finding::Absent,
+            entry: Entry {
+                zone,
+                ..Entry::default()
+            },
+        }
+    }
+
+    /// Nothing certain is known.
+    #[inline(always)]
+    pub fn unknown(reason: Pass) -> Self {
+        Self {
+            finding: Finding::Unknown(reason),
+            entry: Entry::default(),
+        }
+    }
+}
+
+/// The tables that [`decide`] reads; `N` is how a question's name is presented to them.
+pub trait Tables<N: ?Sized> {
     /// Says whether the tables may be answered from at all: synced, and under a live lease.
     fn standing(&self) -> Result<(), Pass>;
 
     /// Looks a name up, whatever its letter case.
-    fn find(&self, name: &Self::Name) -> Lookup;
+    fn find(&self, name: &N) -> Lookup;
+
+    /// The serial of the zones' SOA records: Unix time of the last change, 0 before any.
+    fn serial(&self) -> u32;
 }
 
 /// What to do with a question of class IN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Action {
     /// Answer with one A record.
-    A([u8; 4], Zone),
+    A,
     /// Answer with one AAAA record.
-    Aaaa([u8; 16], Zone),
+    Aaaa,
     /// NOERROR with the zone's SOA: the name exists, the type does not.
-    NoData(Zone),
+    NoData,
     /// NXDOMAIN with the zone's SOA: the name does not exist.
-    NxDomain(Zone),
+    NxDomain,
     /// Say nothing.
     Pass(Pass),
 }
 
+/// An action and what it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What to do.
+    pub action: Action,
+    /// What to do it with: the addresses, and the zone that answers.
+    pub entry: Entry,
+}
+
 /// Decides a question of class IN.
 #[inline(always)]
-pub fn decide<T: Tables>(tables: &T, name: &T::Name, qtype: u16) -> Verdict {
+pub fn decide<N: ?Sized>(tables: &impl Tables<N>, name: &N, qtype: u16) -> Verdict {
     if let Err(reason) = tables.standing() {
-        return Verdict::Pass(reason);
+        return Verdict {
+            action: Action::Pass(reason),
+            entry: Entry::default(),
+        };
     }
-    match tables.find(name) {
-        Lookup::Found(entry) => answer(&entry, qtype),
-        Lookup::Absent(zone) => Verdict::NxDomain(zone),
-        Lookup::Unknown(reason) => Verdict::Pass(reason),
-    }
+    let Lookup { finding, entry } = tables.find(name);
+    let action = match finding {
+        Finding::Found => answer(entry.types, qtype),
+        Finding::Absent => Action::NxDomain,
+        Finding::Unknown(reason) => Action::Pass(reason),
+    };
+    Verdict { action, entry }
 }
 
 #[inline(always)]
-fn answer(entry: &Entry, qtype: u16) -> Verdict {
-    match (qtype, entry.ipv4, entry.ipv6) {
-        (TYPE_A, Some(address), _) => Verdict::A(address, entry.zone),
-        (TYPE_AAAA, _, Some(address)) => Verdict::Aaaa(address, entry.zone),
-        (TYPE_A | TYPE_AAAA, _, _) => Verdict::NoData(entry.zone),
-        _ => Verdict::Pass(Pass::TypeUnanswered),
+fn answer(existing: u8, qtype: u16) -> Action {
+    match qtype {
+        TYPE_A if existing & types::A != 0 => Action::A,
+        TYPE_AAAA if existing & types::AAAA != 0 => Action::Aaaa,
+        TYPE_A | TYPE_AAAA => Action::NoData,
+        _ => Action::Pass(Pass::TypeUnanswered),
     }
 }

@@ -55,11 +55,7 @@ impl fmt::Display for Name {
         for label in self.labels() {
             write!(f, "{}.", label.escape_ascii())?;
         }
-        if self.0.len() == 1 {
-            f.write_str(".")
-        } else {
-            Ok(())
-        }
+        if self.0.len() == 1 { f.write_str(".") } else { Ok(()) }
     }
 }
 

@@ -45,21 +45,18 @@ impl ZoneTable {
     pub fn update(&mut self, _event: Event, _now: u32) -> Vec<Change> {
         Vec::new()
     }
-
-    /// The zones' serial: Unix time of the last change, 0 before any.
-    pub fn serial(&self) -> u32 {
-        0
-    }
 }
 
-impl Tables for ZoneTable {
-    type Name = Name;
-
+impl Tables<Name> for ZoneTable {
     fn standing(&self) -> Result<(), Pass> {
         Err(Pass::Unsynced)
     }
 
     fn find(&self, _name: &Name) -> Lookup {
-        Lookup::Unknown(Pass::NameUnknown)
+        Lookup::unknown(Pass::NameUnknown)
+    }
+
+    fn serial(&self) -> u32 {
+        0
     }
 }

@@ -2,11 +2,7 @@
 //!
 //! Needs root, `ip`, `tc`, `ethtool` and `bpftool` (`cargo xtask setup` installs them).
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test's helpers fail by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail by panicking")]
 
 use std::{
     ffi::CString,
@@ -28,9 +24,7 @@ use dns_userspace::kernel::{
     selection::Selection,
 };
 use futures::future::BoxFuture;
-use rustix::thread::{
-    CapabilitySet, CapabilitySets, LinkNameSpaceType, move_into_link_name_space, set_capabilities,
-};
+use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType, move_into_link_name_space, set_capabilities};
 use tokio::{runtime, sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -80,10 +74,7 @@ fn attaches_by_each_hook_and_leaves_nothing_behind() {
 
         follower.stop().unwrap();
         await_attachments(&node, "veth1", "");
-        assert!(
-            !node.exec("tc qdisc show dev veth1").contains("clsact"),
-            "{mode:?}"
-        );
+        assert!(!node.exec("tc qdisc show dev veth1").contains("clsact"), "{mode:?}");
     }
 }
 
@@ -229,10 +220,7 @@ fn names_the_privilege_that_is_missing() {
     let (node, pod) = (Namespace::new(), Namespace::new());
     add_pod_link(&node, &pod, "veth1");
     for (missing, name) in [
-        (
-            CapabilitySet::SYS_ADMIN | CapabilitySet::BPF,
-            "missing: CAP_BPF)",
-        ),
+        (CapabilitySet::SYS_ADMIN | CapabilitySet::BPF, "missing: CAP_BPF)"),
         (
             CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN,
             "missing: CAP_NET_ADMIN)",
@@ -291,9 +279,7 @@ impl Namespace {
 
     /// Runs `ip` on the namespace from outside.
     fn ip(&self, arguments: &str) {
-        run(Command::new("ip")
-            .args(["-n", &self.name])
-            .args(arguments.split(' ')));
+        run(Command::new("ip").args(["-n", &self.name]).args(arguments.split(' ')));
     }
 
     /// Runs a command inside the namespace and returns what it prints.
@@ -340,10 +326,7 @@ fn run(command: &mut Command) -> String {
 }
 
 fn add_pod_link(node: &Namespace, pod: &Namespace, name: &str) {
-    node.ip(&format!(
-        "link add {name} type veth peer name eth0 netns {}",
-        pod.name
-    ));
+    node.ip(&format!("link add {name} type veth peer name eth0 netns {}", pod.name));
     pod.ip("link set eth0 up");
     node.ip(&format!("link set {name} up"));
 }
@@ -358,9 +341,7 @@ fn attachments(node: &Namespace, link: &str) -> String {
         .map(|program| format!("tcx {} id {}", program.name_as_str().unwrap(), program.id()));
     // bpftool lists the others, each line after the link's name and index.
     let listing = node.exec(&format!("bpftool net show dev {link}"));
-    let others = listing
-        .lines()
-        .filter(|line| line.starts_with(&format!("{link}(")));
+    let others = listing.lines().filter(|line| line.starts_with(&format!("{link}(")));
     let others = others
         .filter_map(|line| line.split_once(") "))
         .map(|(_, program)| program.trim().to_owned());
@@ -382,11 +363,7 @@ fn assert_listed(node: &Namespace, link: &str, expected: &str) {
 fn await_attachments(node: &Namespace, link: &str, expected: &str) {
     let deadline = Instant::now() + PATIENCE;
     while attachments(node, link) != expected {
-        assert!(
-            Instant::now() < deadline,
-            "{link}: {}",
-            attachments(node, link)
-        );
+        assert!(Instant::now() < deadline, "{link}: {}", attachments(node, link));
     }
 }
 
@@ -406,12 +383,7 @@ impl Follower {
         follower
     }
 
-    fn start_without(
-        missing: CapabilitySet,
-        node: &Namespace,
-        patterns: &[&str],
-        mode: AttachMode,
-    ) -> Self {
+    fn start_without(missing: CapabilitySet, node: &Namespace, patterns: &[&str], mode: AttachMode) -> Self {
         let (sender, states) = watch::channel(Vec::new());
         let shutdown = CancellationToken::new();
         let selection = Selection::from_patterns(patterns).unwrap();
@@ -420,13 +392,9 @@ impl Follower {
             enter(&name);
             let ebpf = object::open(false).unwrap();
             give_up(missing);
-            let runtime = runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
             // Boxed so: the agent runs it on any of its threads.
-            let following: BoxFuture<'_, _> =
-                Box::pin(follow(ebpf, selection, mode, sender, until));
+            let following: BoxFuture<'_, _> = Box::pin(follow(ebpf, selection, mode, sender, until));
             runtime.block_on(following)
         });
         Self {
@@ -441,10 +409,7 @@ impl Follower {
     }
 
     fn state(&self, link: &str) -> LinkState {
-        self.states()
-            .into_iter()
-            .find(|state| state.name == link)
-            .unwrap()
+        self.states().into_iter().find(|state| state.name == link).unwrap()
     }
 
     fn until_changed(&mut self) {
@@ -457,11 +422,7 @@ impl Follower {
     }
 
     fn until_attached(&mut self, link: &str) -> LinkState {
-        self.until(|states| {
-            states
-                .iter()
-                .any(|state| state.name == link && state.attached.is_ok())
-        });
+        self.until(|states| states.iter().any(|state| state.name == link && state.attached.is_ok()));
         self.state(link)
     }
 
@@ -472,10 +433,7 @@ impl Follower {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let runtime = runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async { timeout(PATIENCE, future).await.unwrap() })
 }
 

@@ -1,2 +1,102 @@
-//! Placeholder.
-fn main() {}
+//! The commands that set up, build, check, test and show kxdns: `cargo xtask <command>`.
+//!
+//! Every command brings what it needs by itself (see [`setup`]) and does nothing that plain cargo does as well. It
+//! knows nothing of what kxdns is: it depends on none of the other crates.
+
+#![forbid(unsafe_code)]
+// Talking to the person at the terminal is what this program is for.
+#![allow(clippy::print_stderr)]
+
+mod bench;
+mod build;
+mod ci;
+mod demo;
+mod lint;
+mod setup;
+mod step;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::step::Steps;
+
+/// The commands that set up, build, check, test and show kxdns.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    /// Shows the output of every program that runs, not only of those that fail.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs everything that the other commands need; each also brings its own part by itself.
+    ///
+    /// Rust components by rustup, bpf-linker and the lint tools by `cargo install`, the control plane and the rivals
+    /// that the tests run by `go build`, programs by apt-get (as root). What is built goes to `$XDG_CACHE_HOME/kxdns`
+    /// (`~/.cache/kxdns` by default), keyed by version, so that further clones share it.
+    Setup,
+    /// Builds the agent, with the BPF programs inside, as `target/release/kxdns`.
+    Build,
+    /// Checks formatting, clippy (host and BPF), rustdoc, dependencies (licences, sources, advisories) and spelling.
+    Lint,
+    /// Runs every test, as root: they make network namespaces and load BPF programs.
+    Test {
+        /// Handed to `cargo test --workspace`: a part of the tests' names, or `--test control_plane`, and so on.
+        #[arg(last = true, value_name = "ARGUMENT")]
+        arguments: Vec<String>,
+    },
+    /// Shows a small cluster's DNS answered by the kernel, as root: no cluster needed, nothing left behind.
+    Demo {
+        /// Leaves the cluster running and prints how to enter it.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Measures, as root.
+    Bench {
+        #[command(subcommand)]
+        benchmark: bench::Benchmark,
+    },
+    /// Runs lint, test and demo, one after the other: what the continuous build runs.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let steps = Steps::new(arguments.verbose);
+    match arguments.command {
+        Task::Setup => setup::run(&steps),
+        Task::Build => build::run(&steps),
+        Task::Lint => lint::run(&steps),
+        Task::Test { arguments } => test::run(&steps, &arguments),
+        Task::Demo { keep } => demo::run(&steps, keep),
+        Task::Bench { benchmark } => bench::run(&steps, &benchmark),
+        Task::Ci => ci::run(&steps),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -65,18 +65,14 @@ impl Attacher {
     /// Attaches the right program to the link by this hook.
     pub fn attach(&mut self, link: &Link, hook: Hook) -> Result<Attached, AttachError> {
         let qdisc = match hook {
-            Hook::Clsact => {
-                clsact::ensure(link.index).map_err(|error| explain_classifier(error.into()))?
-            }
+            Hook::Clsact => clsact::ensure(link.index).map_err(|error| explain_classifier(error.into()))?,
             _ => None,
         };
         let program = match hook {
             Hook::Tcx => self.attach_classifier(link, at_head_of_tcx())?,
             Hook::Clsact => self.attach_classifier(link, at_clsact_ingress())?,
             Hook::XdpGeneric => self.attach_xdp(link, XDP, XdpMode::Skb)?,
-            Hook::XdpNative if link.kind == LinkKind::Veth => {
-                self.attach_xdp(link, XDP_VETH, XdpMode::Driver)?
-            }
+            Hook::XdpNative if link.kind == LinkKind::Veth => self.attach_xdp(link, XDP_VETH, XdpMode::Driver)?,
             Hook::XdpNative => self.attach_xdp(link, XDP, XdpMode::Driver)?,
         };
         Ok(Attached {
@@ -85,11 +81,7 @@ impl Attacher {
         })
     }
 
-    fn attach_classifier(
-        &mut self,
-        link: &Link,
-        place: TcAttach,
-    ) -> Result<AttachedProgram, AttachError> {
+    fn attach_classifier(&mut self, link: &Link, place: TcAttach) -> Result<AttachedProgram, AttachError> {
         let attach = |program: &mut SchedClassifier| {
             let id = program.attach(link.index, place)?;
             program.take_link(id)
@@ -101,12 +93,7 @@ impl Attacher {
             .map_err(explain_classifier)
     }
 
-    fn attach_xdp(
-        &mut self,
-        link: &Link,
-        name: &'static str,
-        mode: XdpMode,
-    ) -> Result<AttachedProgram, AttachError> {
+    fn attach_xdp(&mut self, link: &Link, name: &'static str, mode: XdpMode) -> Result<AttachedProgram, AttachError> {
         let attach = |program: &mut Xdp| {
             let id = program.attach(link.index, mode)?;
             program.take_link(id)
@@ -124,9 +111,7 @@ impl Attacher {
             return Err(AttachError::Program(error.clone()));
         }
         let Some(program) = self.ebpf.program_mut(name) else {
-            return Err(AttachError::Program(format!(
-                "{name}: the object has no such program"
-            )));
+            return Err(AttachError::Program(format!("{name}: the object has no such program")));
         };
         if program.fd().is_err() {
             load(program).map_err(|error| {

@@ -27,9 +27,7 @@ pub enum AttachError {
     #[error(transparent)]
     Privilege(#[from] MissingPrivilege),
     /// Someone else's XDP program is on the link.
-    #[error(
-        "it already has XDP program {0}; kxdns does not replace it: detach it, or use --attach tcx"
-    )]
+    #[error("it already has XDP program {0}; kxdns does not replace it: detach it, or use --attach tcx")]
     ForeignXdp(String),
     /// The kernel takes the program on no link.
     #[error("the kernel refuses program {0}")]
@@ -77,18 +75,9 @@ fn missing_capabilities() -> Vec<&'static str> {
     let held = capabilities(None).map_or(CapabilitySet::all(), |sets| sets.effective);
     let lacks = |capability, stand_in| !held.intersects(capability | stand_in);
     [
-        (
-            "CAP_BPF",
-            lacks(CapabilitySet::BPF, CapabilitySet::SYS_ADMIN),
-        ),
-        (
-            "CAP_NET_ADMIN",
-            lacks(CapabilitySet::NET_ADMIN, CapabilitySet::empty()),
-        ),
-        (
-            "CAP_PERFMON",
-            lacks(CapabilitySet::PERFMON, CapabilitySet::SYS_ADMIN),
-        ),
+        ("CAP_BPF", lacks(CapabilitySet::BPF, CapabilitySet::SYS_ADMIN)),
+        ("CAP_NET_ADMIN", lacks(CapabilitySet::NET_ADMIN, CapabilitySet::empty())),
+        ("CAP_PERFMON", lacks(CapabilitySet::PERFMON, CapabilitySet::SYS_ADMIN)),
     ]
     .into_iter()
     .filter_map(|(name, lacking)| lacking.then_some(name))
@@ -101,10 +90,7 @@ pub(super) fn explain_load(name: &str, error: ProgramError) -> AttachError {
         return privilege.into();
     }
     match error {
-        ProgramError::LoadError {
-            io_error,
-            verifier_log,
-        } => {
+        ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
             tracing::debug!("the verifier on {name}:\n{log}");
             AttachError::Program(format!("{name}: {io_error} ({})", verdict(&log)))
@@ -116,8 +102,7 @@ pub(super) fn explain_load(name: &str, error: ProgramError) -> AttachError {
 /// Picks the line of a verifier's log that says what is wrong: the last, but for the statistics.
 fn verdict(log: &str) -> &str {
     const STATISTICS: [&str; 3] = ["processed ", "verification time ", "stack depth "];
-    let says_more =
-        |line: &&str| !line.is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start));
+    let says_more = |line: &&str| !line.is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start));
     let mut lines = log.lines().map(str::trim).filter(says_more);
     lines.next_back().unwrap_or("the verifier says nothing")
 }
@@ -147,10 +132,7 @@ pub(super) fn explain_xdp(index: u32, error: ProgramError) -> AttachError {
 
 fn explain_occupied(index: u32) -> AttachError {
     match link::get(index) {
-        Ok(Some(link)) => AttachError::ForeignXdp(
-            link.xdp_program
-                .map_or("of unknown id".into(), name_program),
-        ),
+        Ok(Some(link)) => AttachError::ForeignXdp(link.xdp_program.map_or("of unknown id".into(), name_program)),
         Ok(None) => AttachError::Gone,
         Err(error) => AttachError::ForeignXdp(format!("of unknown id ({error})")),
     }
@@ -187,9 +169,7 @@ pub(super) fn error_number(error: &ProgramError) -> Option<Errno> {
     let number = match error {
         ProgramError::LoadError { io_error, .. } => from_io(io_error),
         ProgramError::SyscallError(error) => from_io(&error.io_error),
-        ProgramError::IOError(error) | ProgramError::TcError(TcError::IoError(error)) => {
-            from_io(error)
-        }
+        ProgramError::IOError(error) | ProgramError::TcError(TcError::IoError(error)) => from_io(error),
         ProgramError::NetlinkError(error)
         | ProgramError::TcError(TcError::NetlinkError(error))
         | ProgramError::XdpError(XdpError::NetlinkError(error)) => error.raw_os_error(),

@@ -25,11 +25,7 @@ pub(super) struct AddedQdisc {
 pub(super) fn ensure(index: u32) -> Result<Option<AddedQdisc>, TcError> {
     match qdisc_add_clsact(index) {
         Ok(()) => Ok(Some(AddedQdisc { index })),
-        Err(TcError::NetlinkError(error))
-            if error.raw_os_error() == Some(Errno::EXIST.raw_os_error()) =>
-        {
-            Ok(None)
-        }
+        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(Errno::EXIST.raw_os_error()) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -39,10 +35,7 @@ impl Drop for AddedQdisc {
         if let Err(error) = remove_if_empty(self.index) {
             // A link that is gone took its qdisc along.
             if Errno::from_io_error(&error) != Some(Errno::NODEV) {
-                tracing::warn!(
-                    "cannot remove the clsact qdisc from link {}: {error}",
-                    self.index
-                );
+                tracing::warn!("cannot remove the clsact qdisc from link {}: {error}", self.index);
             }
         }
     }
@@ -56,11 +49,7 @@ fn remove_if_empty(index: u32) -> io::Result<()> {
 }
 
 fn has_filter(index: u32, parent: u32) -> io::Result<bool> {
-    let filters = request(
-        NETLINK_ROUTE,
-        message(RTM_GETTFILTER, index, parent),
-        NLM_F_DUMP,
-    )?;
+    let filters = request(NETLINK_ROUTE, message(RTM_GETTFILTER, index, parent), NLM_F_DUMP)?;
     Ok(filters
         .iter()
         .any(|filter| filter.payload.get(4..).and_then(read_u32) == Some(index)))

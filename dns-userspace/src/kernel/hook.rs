@@ -106,14 +106,10 @@ pub struct Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The programs read Ethernet frames.
-    #[error(
-        "its frames have no Ethernet header, so kxdns cannot read them; leave it out of --interface"
-    )]
+    #[error("its frames have no Ethernet header, so kxdns cannot read them; leave it out of --interface")]
     NotEthernet,
     /// `--attach tcx` on an older kernel.
-    #[error(
-        "this kernel has no tcx (Linux 6.6 and later have); use --attach clsact or --attach auto"
-    )]
+    #[error("this kernel has no tcx (Linux 6.6 and later have); use --attach clsact or --attach auto")]
     NoTcx,
     /// `--attach xdp-native` on a link whose driver does not run XDP.
     #[error("its driver has no native XDP; use --attach xdp-generic")]
@@ -175,10 +171,7 @@ fn choose_xdp(facts: &LinkFacts) -> Choice {
             Hook::XdpGeneric,
             "this kernel does not tell whether its driver has native XDP",
         ),
-        _ => (
-            Hook::XdpGeneric,
-            "native XDP would slow a virtual link's other traffic",
-        ),
+        _ => (Hook::XdpGeneric, "native XDP would slow a virtual link's other traffic"),
     };
     Choice { hook, reason }
 }
@@ -193,9 +186,7 @@ fn choose_native_xdp(facts: &LinkFacts) -> Result<Choice, Refusal> {
     match (facts.kind, facts.xdp_features) {
         (LinkKind::Netkit | LinkKind::Bridge, _) => Err(Refusal::NoNativeXdp),
         (LinkKind::Veth, None) => Err(Refusal::PeerUnknown),
-        (LinkKind::Veth, Some(features)) if !features.sends_redirected() => {
-            Err(Refusal::PeerCannotReceive)
-        }
+        (LinkKind::Veth, Some(features)) if !features.sends_redirected() => Err(Refusal::PeerCannotReceive),
         (LinkKind::Veth, Some(_)) => native("--attach xdp-native, and the pod's end can receive"),
         (_, Some(features)) if !features.runs_programs() => Err(Refusal::NoNativeXdp),
         _ => native("--attach xdp-native"),

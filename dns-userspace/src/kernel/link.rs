@@ -59,10 +59,7 @@ impl Link {
         Some(Self {
             index: read_u32(&header[4..])?,
             name: read_string(attribute(attributes, IFLA_IFNAME)?),
-            kind: match nested(IFLA_LINKINFO, IFLA_INFO_KIND)
-                .map(read_string)
-                .as_deref()
-            {
+            kind: match nested(IFLA_LINKINFO, IFLA_INFO_KIND).map(read_string).as_deref() {
                 Some("veth") => LinkKind::Veth,
                 Some("netkit") => LinkKind::Netkit,
                 Some("bridge") => LinkKind::Bridge,
@@ -85,10 +82,7 @@ pub fn list() -> io::Result<Vec<Link>> {
         Message::new(RTM_GETLINK, &[0; HEADER_LENGTH], &[]),
         NLM_F_DUMP,
     )?;
-    Ok(replies
-        .iter()
-        .filter_map(|reply| Link::read(&reply.payload))
-        .collect())
+    Ok(replies.iter().filter_map(|reply| Link::read(&reply.payload)).collect())
 }
 
 /// Returns the link with this index as it is now, or `None` if it is gone.
@@ -131,9 +125,7 @@ impl Changes {
                 .into_iter()
                 .filter_map(|message| read_change(message.payload))
                 .collect()),
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => {
-                Ok(vec![Change::Lost])
-            }
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => Ok(vec![Change::Lost]),
             Err(error) => Err(error),
         }
     }

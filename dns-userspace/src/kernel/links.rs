@@ -147,10 +147,7 @@ impl Follower {
     }
 
     fn recheck(&mut self) -> Result<(), Fatal> {
-        let doubtful = self
-            .followed
-            .values()
-            .filter(|followed| followed.is_doubtful());
+        let doubtful = self.followed.values().filter(|followed| followed.is_doubtful());
         let links: Vec<_> = doubtful.map(|followed| followed.link.clone()).collect();
         links.into_iter().try_for_each(|link| self.set(link))
     }
@@ -163,8 +160,7 @@ impl Follower {
         }
         let before = self.followed.remove(&link.index);
         let state_before = before.as_ref().map(Followed::state);
-        let attached = match self.settle(&link, before.and_then(|followed| followed.attached.ok()))
-        {
+        let attached = match self.settle(&link, before.and_then(|followed| followed.attached.ok())) {
             Ok(settled) => Ok(settled),
             Err(AttachError::Gone) => return Ok(()),
             Err(AttachError::Privilege(missing)) => return Err(missing.into()),
@@ -214,11 +210,7 @@ impl Followed {
         LinkState {
             name: self.link.name.clone(),
             index: self.link.index,
-            attached: self
-                .attached
-                .as_ref()
-                .map(|(choice, _)| *choice)
-                .map_err(Clone::clone),
+            attached: self.attached.as_ref().map(|(choice, _)| *choice).map_err(Clone::clone),
         }
     }
 
@@ -246,8 +238,6 @@ fn warn_of_unmatched(selection: &Selection, links: &[Link]) {
     if !unmatched.is_empty() {
         let names: Vec<_> = links.iter().map(|link| link.name.as_str()).collect();
         let (unmatched, names) = (unmatched.join(", "), names.join(", "));
-        warn!(
-            "no link matches --interface {unmatched} yet; it is attached when it appears (links now: {names})"
-        );
+        warn!("no link matches --interface {unmatched} yet; it is attached when it appears (links now: {names})");
     }
 }

@@ -46,11 +46,7 @@ pub struct Netdev {
 impl Netdev {
     /// Looks the family up. That the kernel has none is no error: then no link's features are known.
     pub fn find() -> io::Result<Self> {
-        let get = generic(
-            GENL_ID_CTRL,
-            CTRL_CMD_GETFAMILY,
-            (CTRL_ATTR_FAMILY_NAME, b"netdev\0"),
-        );
+        let get = generic(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, (CTRL_ATTR_FAMILY_NAME, b"netdev\0"));
         let family = match request(NETLINK_GENERIC, get, 0) {
             Ok(replies) => find_value(&replies, CTRL_ATTR_FAMILY_ID).map(u16::from_ne_bytes),
             Err(error) if Errno::from_io_error(&error) == Some(Errno::NOENT) => None,
@@ -64,11 +60,7 @@ impl Netdev {
         let Some(family) = self.family else {
             return Ok(None);
         };
-        let get = generic(
-            family,
-            NETDEV_CMD_DEV_GET,
-            (NETDEV_A_DEV_IFINDEX, &index.to_ne_bytes()),
-        );
+        let get = generic(family, NETDEV_CMD_DEV_GET, (NETDEV_A_DEV_IFINDEX, &index.to_ne_bytes()));
         match request(NETLINK_GENERIC, get, 0) {
             Ok(replies) => Ok(find_value(&replies, NETDEV_A_DEV_XDP_FEATURES)
                 .map(u64::from_ne_bytes)

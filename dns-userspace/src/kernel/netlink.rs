@@ -6,9 +6,8 @@
 use std::io;
 
 use netlink_packet_core::{
-    DecodeError, DefaultNla, Emitable, NLA_HEADER_SIZE, NLM_F_ACK, NLM_F_REQUEST,
-    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
-    NlasIterator,
+    DecodeError, DefaultNla, Emitable, NLA_HEADER_SIZE, NLM_F_ACK, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
 };
 use netlink_sys::{Socket, SocketAddr};
 
@@ -73,18 +72,13 @@ pub(super) fn decode(mut datagram: &[u8]) -> io::Result<Vec<NetlinkMessage<Messa
 
 /// Walks the attributes in `bytes` as (type without flags, value), up to the first malformed one.
 pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    NlasIterator::new(bytes)
-        .map_while(Result::ok)
-        .map(|attribute| {
-            let (kind, end) = (attribute.kind(), usize::from(attribute.length()));
-            (
-                kind,
-                attribute
-                    .into_inner()
-                    .get(NLA_HEADER_SIZE..end)
-                    .unwrap_or_default(),
-            )
-        })
+    NlasIterator::new(bytes).map_while(Result::ok).map(|attribute| {
+        let (kind, end) = (attribute.kind(), usize::from(attribute.length()));
+        (
+            kind,
+            attribute.into_inner().get(NLA_HEADER_SIZE..end).unwrap_or_default(),
+        )
+    })
 }
 
 /// Finds the value of the first attribute of type `kind`.

@@ -13,9 +13,7 @@ pub struct Selection {
 impl Selection {
     /// Selects the host's side of every pod's link.
     pub fn pod_links() -> Self {
-        Self {
-            patterns: Vec::new(),
-        }
+        Self { patterns: Vec::new() }
     }
 
     /// Selects the links whose name one of the `patterns` matches; no pattern at all selects the pods' links.
@@ -40,8 +38,7 @@ impl Selection {
 
     /// Returns the patterns that match none of these links, as they were given.
     pub fn unmatched<'a>(&'a self, links: &'a [Link]) -> impl Iterator<Item = &'a str> {
-        let matches_none =
-            |pattern: &&GlobMatcher| !links.iter().any(|link| pattern.is_match(&link.name));
+        let matches_none = |pattern: &&GlobMatcher| !links.iter().any(|link| pattern.is_match(&link.name));
         self.patterns
             .iter()
             .filter(matches_none)
@@ -103,10 +100,7 @@ mod tests {
     #[test]
     fn names_the_patterns_that_match_no_link() {
         let selection = Selection::from_patterns(&["eth0", "eth7", "ens*", "veth*"]).unwrap();
-        assert_eq!(
-            selection.unmatched(&node()).collect::<Vec<_>>(),
-            ["eth7", "ens*"]
-        );
+        assert_eq!(selection.unmatched(&node()).collect::<Vec<_>>(), ["eth7", "ens*"]);
         assert_eq!(Selection::pod_links().unmatched(&[]).count(), 0);
     }
 

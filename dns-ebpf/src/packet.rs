@@ -1,0 +1,165 @@
+//! A frame's memory: the only room where it is read and written.
+//!
+//! Every access is checked against the frame's end in the form in which the kernel's verifier understands it: address
+//! plus offset plus size, compared with the end. It knows no protocol.
+
+use core::marker::PhantomData;
+
+/// A type whose every bit pattern is a value, so that it can be read from a frame.
+///
+/// # Safety
+///
+/// The type has no invalid bit patterns, no padding and no references.
+pub unsafe trait Plain: Copy {}
+
+// SAFETY: integers have no invalid bit patterns and no padding.
+unsafe impl Plain for u64 {}
+// SAFETY: bytes have neither, and an array adds none.
+unsafe impl<const N: usize> Plain for [u8; N] {}
+
+/// A frame, or the rest of one, that can be read.
+#[derive(Clone, Copy)]
+pub struct Packet<'a> {
+    start: usize,
+    end: usize,
+    memory: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Packet<'a> {
+    /// Makes a packet of the memory from address `start` up to `end`.
+    ///
+    /// # Safety
+    ///
+    /// For as long as `'a`, every byte in `start..end` is readable and nobody writes to it but the network device.
+    #[inline(always)]
+    pub unsafe fn new(start: usize, end: usize) -> Self {
+        Self {
+            start,
+            end,
+            memory: PhantomData,
+        }
+    }
+
+    /// Its length in bytes.
+    #[inline(always)]
+    pub fn len(self) -> usize {
+        self.end.wrapping_sub(self.start)
+    }
+
+    /// Says whether it has no bytes.
+    #[inline(always)]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rest of it, from byte `by` on. A rest that begins beyond the end has nothing to read.
+    #[inline(always)]
+    pub fn skip(self, by: usize) -> Self {
+        Self {
+            start: self.start.wrapping_add(by),
+            ..self
+        }
+    }
+
+    /// The same bytes, at a place that the verifier takes for another: what it learns of the one it does not know of
+    /// the other. `varying` is any number that the verifier does not know.
+    #[inline(always)]
+    #[must_use]
+    pub fn afresh(self, varying: usize) -> Self {
+        self.skip((hide(varying) ^ varying) & 1)
+    }
+
+    /// Reads a `T` at byte `at`; `None` unless all of it is there.
+    #[inline(always)]
+    pub fn read<T: Plain>(self, at: usize) -> Option<T> {
+        let address = self.start.wrapping_add(at);
+        if address.wrapping_add(size_of::<T>()) > self.end {
+            return None;
+        }
+        // SAFETY: `start..end` is readable by the contract of `new`, the check above keeps the read below `end`, and
+        // offsets only grow from `start` (they are lengths of a frame, far from the address space's end). Any bytes
+        // are a valid `T`.
+        Some(unsafe { (address as *const T).read_unaligned() })
+    }
+}
+
+/// A frame that can be written.
+pub struct PacketMut<'a> {
+    packet: Packet<'a>,
+    memory: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> PacketMut<'a> {
+    /// Makes a writable packet of the memory from address `start` up to `end`.
+    ///
+    /// # Safety
+    ///
+    /// For as long as `'a`, every byte in `start..end` is readable and writable, and nobody else uses it.
+    #[inline(always)]
+    pub unsafe fn new(start: usize, end: usize) -> Self {
+        // SAFETY: what is asked of the caller here is more than `Packet::new` asks for.
+        Self {
+            packet: unsafe { Packet::new(start, end) },
+            memory: PhantomData,
+        }
+    }
+
+    /// The same memory, to be read.
+    #[inline(always)]
+    pub fn as_packet(&self) -> Packet<'_> {
+        self.packet
+    }
+
+    /// Writes `value` at byte `at`; `None`, and nothing written, unless all of it fits.
+    #[inline(always)]
+    #[must_use = "a write that does not fit leaves the frame as it was"]
+    pub fn write<T: Plain>(&mut self, at: usize, value: T) -> Option<()> {
+        let address = self.packet.start.wrapping_add(at);
+        if address.wrapping_add(size_of::<T>()) > self.packet.end {
+            return None;
+        }
+        // SAFETY: as in `Packet::read`, and `new` promises that the memory is writable and ours alone.
+        unsafe { (address as *mut T).write_unaligned(value) };
+        Some(())
+    }
+}
+
+/// A failure to make room: the frame is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+/// A frame in the hands of a hook: what XDP, tc and tests have in common.
+pub trait Frame {
+    /// The frame, from the Ethernet header on, to be read.
+    fn packet(&self) -> Packet<'_>;
+
+    /// The frame, from the Ethernet header on, to be written.
+    fn packet_mut(&mut self) -> PacketMut<'_>;
+
+    /// Makes the frame `by` bytes longer. The new bytes are at its end, or, where there is no room, at its beginning:
+    /// the second value is by how many bytes the old contents now stand further back (0 or `by`).
+    fn grow(&mut self, by: usize) -> Result<usize, NoRoom>;
+
+    /// Says whether the transmitter still has to complete the checksum that stands at byte `at` (Linux:
+    /// `CHECKSUM_PARTIAL`). Two bytes at `at` hold 0 before, and anything after.
+    fn completes_checksum(&mut self, at: usize) -> bool;
+}
+
+/// Returns `value`, but keeps the compiler and the verifier from knowing that it is the same.
+///
+/// Verifier: the compiler proves a bound once and drops the checks that repeat it, while the verifier has lost what it
+/// knew where the value was copied or recomputed; what is hidden is checked where it is used. And whatever the verifier
+/// learns of the result it does not learn of the original: see [`crate::words::Words`].
+#[inline(always)]
+pub fn hide(value: usize) -> usize {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut value = value;
+        // SAFETY: the instructions change a register and change it back. They are not marked pure, or the compiler
+        // would make one of two that start from the same value.
+        unsafe { core::arch::asm!("{0} ^= 1", "{0} ^= 1", inout(reg) value, options(nomem, nostack)) };
+        value
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    value
+}

@@ -1,0 +1,292 @@
+//! Writing a reply over its query: room first, then bytes.
+//!
+//! The question stays where it is, in its letter case, and every name of the reply points to it (RFC 1035, 4.1.4). The
+//! answer follows the question, the OPT record follows the answer. Replies mean what CoreDNS's `kubernetes` plugin
+//! means: AA set, RA clear, RD and CD copied, the OPT record echoed with the requestor's size.
+
+use crate::decide::{Action, Entry, TYPE_A, TYPE_AAAA, Verdict, Zone};
+use crate::outcome::{Kind, Outcome, Pass, Rcode};
+use crate::packet::{Frame, Packet, PacketMut, hide};
+use crate::query::{DNS_HEADER_LEN, FLAG_RD, IPV4_LEN, Ip, OPT_LEN, Opt, Query, UDP_LEN};
+
+/// Length of an A record whose name is a pointer.
+const A_LEN: usize = 16;
+/// Length of an AAAA record whose name is a pointer.
+const AAAA_LEN: usize = 28;
+/// Length of the SOA record of [`write_soa`].
+const SOA_LEN: usize = 54;
+
+/// A pointer to the question's name.
+const QUESTION_NAME: [u8; 2] = [0xc0, DNS_HEADER_LEN as u8];
+/// QR and AA.
+const FLAGS: u8 = 0x84;
+/// TTL and hop limit of a reply.
+const HOPS: u8 = 64;
+/// The SOA record's own TTL is the zone's, but never more than this, in seconds.
+const SOA_MAX_TTL: u32 = 300;
+/// The SOA record's refresh, retry and expire fields, in seconds.
+const SOA_TIMERS: [u32; 3] = [7200, 1800, 86400];
+
+/// Writes the reply that `verdict` asks for, or leaves the frame untouched and says why.
+#[inline(always)]
+pub fn write<F: Frame>(frame: &mut F, query: &Query, verdict: Verdict, serial: u32) -> Result<Outcome, Pass> {
+    let (len, rcode) = match verdict.action {
+        Action::A => (A_LEN, Rcode::NoError),
+        Action::Aaaa => (AAAA_LEN, Rcode::NoError),
+        Action::NoData => (SOA_LEN, Rcode::NoError),
+        Action::NxDomain => (SOA_LEN, Rcode::NxDomain),
+        Action::Pass(reason) => return Err(reason),
+    };
+    let moved = frame.grow(len).map_err(|_| Pass::NoRoom)?;
+    // None of these fails: the query was read in full and the room was made.
+    write_message(frame.packet_mut(), query, verdict, serial, moved).ok_or(Pass::NoRoom)?;
+    let reply_len = query.question_end() + len + query.opt.map_or(0, |_| OPT_LEN);
+    write_headers(frame.packet_mut(), query, UDP_LEN + reply_len).ok_or(Pass::NoRoom)?;
+    write_checksum(frame, query).ok_or(Pass::NoRoom)?;
+    Ok(Outcome::Answered(kind(query.qtype), rcode))
+}
+
+#[inline(always)]
+fn kind(qtype: u16) -> Kind {
+    match qtype {
+        TYPE_A => Kind::A,
+        TYPE_AAAA => Kind::Aaaa,
+        _ => Kind::Other,
+    }
+}
+
+#[inline(always)]
+fn write_message(mut frame: PacketMut<'_>, query: &Query, verdict: Verdict, serial: u32, moved: usize) -> Option<()> {
+    if moved != 0 {
+        move_forward(&mut frame, query.message_at() + query.question_end(), moved)?;
+    }
+    let mut at = query.message_at() + query.question_end();
+    let Verdict { action, entry } = verdict;
+    at += match action {
+        Action::A => write_a(&mut frame, at, &entry)?,
+        Action::Aaaa => write_aaaa(&mut frame, at, &entry)?,
+        Action::NoData | Action::NxDomain => write_soa(&mut frame, at, query, entry.zone, serial)?,
+        Action::Pass(_) => return None,
+    };
+    if let Some(opt) = query.opt {
+        write_opt(&mut frame, at, opt)?;
+    }
+    write_dns_header(&mut frame, query, action)
+}
+
+/// Moves the first `len` bytes of what stands `by` bytes into the frame to the frame's beginning.
+///
+/// Words go from front to back, so a word is read before it is overwritten: `by` is at least the size of a word.
+#[inline(always)]
+fn move_forward(frame: &mut PacketMut<'_>, len: usize, by: usize) -> Option<()> {
+    const MAX_WORDS: usize = 48;
+    let words = hide(len / 8);
+    for index in 0..MAX_WORDS {
+        if index >= words {
+            break;
+        }
+        let word: u64 = frame.as_packet().read(8 * index + bound(by))?;
+        frame.write(8 * index, word)?;
+    }
+    // The last bytes, together with some that are already there.
+    let last = bound(len.wrapping_sub(8));
+    let word: u64 = frame.as_packet().skip(bound(by)).read(last)?;
+    frame.write(last, word)
+}
+
+/// Verifier: an offset in a frame is masked where it is used, since its bound is lost where it was stored.
+#[inline(always)]
+fn bound(at: usize) -> usize {
+    hide(at) & 0x1ff
+}
+
+#[inline(always)]
+fn write_a(frame: &mut PacketMut<'_>, at: usize, entry: &Entry) -> Option<usize> {
+    let at = bound(at);
+    frame.write(at, record(QUESTION_NAME, TYPE_A, entry.zone.ttl, 4))?;
+    frame.write(at + 12, entry.ipv4.0)?;
+    Some(A_LEN)
+}
+
+#[inline(always)]
+fn write_aaaa(frame: &mut PacketMut<'_>, at: usize, entry: &Entry) -> Option<usize> {
+    let at = bound(at);
+    frame.write(at, record(QUESTION_NAME, TYPE_AAAA, entry.zone.ttl, 16))?;
+    frame.write(at + 12, entry.ipv6.0)?;
+    Some(AAAA_LEN)
+}
+
+/// The fixed part of a resource record of class IN (RFC 1035, 4.1.3).
+#[inline(always)]
+fn record(name: [u8; 2], rtype: u16, ttl: u32, data_len: u16) -> [u8; 12] {
+    let [type_0, type_1] = rtype.to_be_bytes();
+    let [ttl_0, ttl_1, ttl_2, ttl_3] = ttl.to_be_bytes();
+    let [len_0, len_1] = data_len.to_be_bytes();
+    [
+        name[0], name[1], type_0, type_1, 0, 1, ttl_0, ttl_1, ttl_2, ttl_3, len_0, len_1,
+    ]
+}
+
+/// The zone's SOA record (RFC 1035, 3.3.13): `ns.dns` and `hostmaster` in the zone, whose name is the question's tail.
+#[inline(always)]
+fn write_soa(frame: &mut PacketMut<'_>, at: usize, query: &Query, zone: Zone, serial: u32) -> Option<usize> {
+    const TYPE_SOA: u16 = 6;
+    let at = bound(at);
+    let zone_at = (DNS_HEADER_LEN + query.name_len - usize::from(zone.name_len)) as u16;
+    let [zone_0, zone_1] = (0xc000 | zone_at).to_be_bytes();
+    let ttl = zone.ttl.min(SOA_MAX_TTL);
+    frame.write(at, record([zone_0, zone_1], TYPE_SOA, ttl, (SOA_LEN - 12) as u16))?;
+    let [n, s, d] = [b'n', b's', b'd'];
+    frame.write(at + 12, [2, n, s, 3, d, n, s, zone_0, zone_1])?;
+    frame.write(at + 21, *b"\x0ahostmaster")?;
+    frame.write(at + 32, [zone_0, zone_1])?;
+    frame.write(at + 34, serial.to_be_bytes())?;
+    frame.write(at + 38, SOA_TIMERS[0].to_be_bytes())?;
+    frame.write(at + 42, SOA_TIMERS[1].to_be_bytes())?;
+    frame.write(at + 46, SOA_TIMERS[2].to_be_bytes())?;
+    frame.write(at + 50, zone.ttl.to_be_bytes())?;
+    Some(SOA_LEN)
+}
+
+/// The OPT record (RFC 6891, 6.1.2): the requestor's size again, and of the flags their upper byte.
+#[inline(always)]
+fn write_opt(frame: &mut PacketMut<'_>, at: usize, opt: Opt) -> Option<()> {
+    let [size_0, size_1] = opt.udp_size;
+    frame.write(bound(at), [0, 0, 41, size_0, size_1, 0, 0, opt.flags, 0, 0, 0])
+}
+
+/// The header but for the ID, which stays: flags, rcode and counts (RFC 1035, 4.1.1).
+#[inline(always)]
+fn write_dns_header(frame: &mut PacketMut<'_>, query: &Query, action: Action) -> Option<()> {
+    let (rcode, answers, authorities) = match action {
+        Action::A | Action::Aaaa => (0, 1, 0),
+        Action::NoData => (0, 0, 1),
+        Action::NxDomain => (3, 0, 1),
+        Action::Pass(_) => return None,
+    };
+    let [flags_0, flags_1] = query.flags;
+    let flags = [FLAGS | (flags_0 & FLAG_RD), flags_1 | rcode];
+    let at = bound(query.message_at());
+    frame.write(at + 2, flags)?;
+    frame.write(at + 6, [0, answers, 0, authorities])
+}
+
+/// Ethernet, IP and UDP headers: addresses and ports swapped, lengths and hops new. `udp_len` is in bytes.
+#[inline(always)]
+fn write_headers(mut frame: PacketMut<'_>, query: &Query, udp_len: usize) -> Option<()> {
+    let [destination, source]: [[u8; 6]; 2] = [frame.as_packet().read(0)?, frame.as_packet().read(6)?];
+    frame.write(0, source)?;
+    frame.write(6, destination)?;
+    let ip_at = bound(query.ip_at);
+    match query.ip {
+        Ip::V4 => write_ipv4(&mut frame, ip_at, udp_len)?,
+        Ip::V6 => write_ipv6(&mut frame, ip_at, udp_len)?,
+    }
+    let udp_at = ip_at + query.ip.header_len();
+    let [source_0, source_1, dns_0, dns_1]: [u8; 4] = frame.as_packet().read(udp_at)?;
+    let [len_0, len_1] = (udp_len as u16).to_be_bytes();
+    frame.write(udp_at, [dns_0, dns_1, source_0, source_1, len_0, len_1, 0, 0])
+}
+
+#[inline(always)]
+fn write_ipv4(frame: &mut PacketMut<'_>, at: usize, udp_len: usize) -> Option<()> {
+    let header: [u8; IPV4_LEN] = frame.as_packet().read(at)?;
+    let [total_0, total_1] = ((IPV4_LEN + udp_len) as u16).to_be_bytes();
+    let mut reply = [0; IPV4_LEN];
+    reply[..8].copy_from_slice(&[
+        header[0], header[1], total_0, total_1, header[4], header[5], header[6], header[7],
+    ]);
+    reply[8..10].copy_from_slice(&[HOPS, header[9]]);
+    reply[12..16].copy_from_slice(&header[16..20]);
+    reply[16..20].copy_from_slice(&header[12..16]);
+    let mut sum = 0;
+    for pair in 0..IPV4_LEN / 2 {
+        sum += u64::from(u16::from_ne_bytes([reply[2 * pair], reply[2 * pair + 1]]));
+    }
+    reply[10..12].copy_from_slice(&(!fold(sum)).to_ne_bytes());
+    frame.write(at, reply)
+}
+
+#[inline(always)]
+fn write_ipv6(frame: &mut PacketMut<'_>, at: usize, udp_len: usize) -> Option<()> {
+    let source: [u8; 16] = frame.as_packet().read(at + 8)?;
+    let destination: [u8; 16] = frame.as_packet().read(at + 24)?;
+    frame.write(at + 4, (udp_len as u16).to_be_bytes())?;
+    frame.write(at + 7, [HOPS])?;
+    frame.write(at + 8, destination)?;
+    frame.write(at + 24, source)
+}
+
+/// Writes the UDP checksum; the field holds 0 before.
+///
+/// Where the transmitter completes it, it gets the pseudo-header's sum. Else none for IPv4 (RFC 768), and the whole sum
+/// for IPv6, which must have one (RFC 8200, 8.1).
+#[inline(always)]
+fn write_checksum<F: Frame>(frame: &mut F, query: &Query) -> Option<()> {
+    let udp_at = query.ip_at + query.ip.header_len();
+    let checksum_at = bound(udp_at + 6);
+    let completed = frame.completes_checksum(checksum_at);
+    frame.packet_mut().write(checksum_at, [0; 2])?;
+    let checksum = match query.ip {
+        _ if completed => fold(pseudo_header(frame.packet(), query)?),
+        Ip::V4 => return Some(()),
+        Ip::V6 => !fold(pseudo_header(frame.packet(), query)? + sum(frame.packet(), udp_at)?),
+    };
+    let checksum = if checksum == 0 { 0xffff } else { checksum };
+    frame.packet_mut().write(checksum_at, checksum.to_ne_bytes())
+}
+
+/// The sum of the pseudo-header (RFC 768, RFC 8200, 8.1): addresses, protocol and UDP length.
+#[inline(always)]
+fn pseudo_header(packet: Packet<'_>, query: &Query) -> Option<u64> {
+    let ip = packet.skip(bound(query.ip_at));
+    let halves = |bytes: [u8; 8]| {
+        let word = u64::from_ne_bytes(bytes);
+        (word & 0xffff_ffff) + (word >> 32)
+    };
+    let (addresses, udp_len): (u64, [u8; 2]) = match query.ip {
+        Ip::V4 => (halves(ip.read(12)?), ip.read(IPV4_LEN + 4)?),
+        Ip::V6 => (
+            halves(ip.read(8)?) + halves(ip.read(16)?) + halves(ip.read(24)?) + halves(ip.read(32)?),
+            ip.read(query.ip.header_len() + 4)?,
+        ),
+    };
+    Some(addresses + u64::from(u16::from_ne_bytes([0, crate::query::UDP])) + u64::from(u16::from_ne_bytes(udp_len)))
+}
+
+/// The sum of everything from byte `at` of a reply on.
+#[inline(always)]
+fn sum(packet: Packet<'_>, at: usize) -> Option<u64> {
+    /// Words of the longest reply: UDP and DNS headers, the longest question, SOA, OPT.
+    const MAX_WORDS: usize = (UDP_LEN + DNS_HEADER_LEN + 255 + 4 + SOA_LEN + OPT_LEN) / 8;
+    let data = packet.skip(bound(at)).afresh(packet.len());
+    let len = packet.len().wrapping_sub(at);
+    let words = hide(len / 8);
+    let mut sum = 0;
+    for index in 0..MAX_WORDS {
+        if index >= words {
+            break;
+        }
+        let word: u64 = data.read(8 * index)?;
+        sum += (word & 0xffff_ffff) + (word >> 32);
+    }
+    // What is left over, padded with zeros: the last word without the bytes already summed.
+    let rest = len % 8;
+    if rest != 0 {
+        let last: u64 = data.skip(bound(len.wrapping_sub(8))).read(0)?;
+        let word = u64::from_le(last) >> (64 - 8 * rest);
+        let word = word.to_le();
+        sum += (word & 0xffff_ffff) + (word >> 32);
+    }
+    Some(sum)
+}
+
+/// Folds a one's complement sum to 16 bits (RFC 1071).
+#[inline(always)]
+fn fold(sum: u64) -> u16 {
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    sum as u16
+}

@@ -1,0 +1,159 @@
+//! The programs under `BPF_PROG_TEST_RUN`: bytes in, action and bytes out.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use aya::Ebpf;
+use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, TestRunResult, Xdp};
+use dns_ebpf::decide::{Entry, Zone};
+use dns_userspace::kernel::maps::{Counts, Tables};
+use dns_userspace::kernel::object;
+use dns_userspace::name::Name;
+use dns_userspace::zone::Change;
+
+use crate::frames::DNS_SERVICE;
+
+/// The longest reply that a test expects.
+const MAX_FRAME: usize = 2048;
+
+/// Which program to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// The tc program.
+    Tc,
+    /// The XDP program that transmits.
+    Xdp,
+    /// The XDP program that redirects to its own device.
+    XdpVeth,
+}
+
+impl Hook {
+    /// Every program.
+    pub const ALL: [Self; 3] = [Self::Tc, Self::Xdp, Self::XdpVeth];
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Tc => object::TC,
+            Self::Xdp => object::XDP,
+            Self::XdpVeth => object::XDP_VETH,
+        }
+    }
+
+    /// Says whether a program's return value is a reply's; panics at one that no program returns.
+    fn answered(self, action: u32) -> bool {
+        match (self, action) {
+            // TC_ACT_UNSPEC and XDP_PASS.
+            (Self::Tc, u32::MAX) | (Self::Xdp | Self::XdpVeth, 2) => false,
+            // TC_ACT_REDIRECT, XDP_TX, XDP_REDIRECT.
+            (Self::Tc, 7) | (Self::Xdp, 3) | (Self::XdpVeth, 4) => true,
+            _ => panic!("{self:?} returned {action}"),
+        }
+    }
+}
+
+/// What a program made of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// Whether it was answered, or else passed on.
+    pub answered: bool,
+    /// The frame afterwards.
+    pub frame: Vec<u8>,
+}
+
+/// The loaded programs over tables that a test fills.
+pub struct Programs {
+    ebpf: Ebpf,
+    /// The maps that the programs read.
+    pub tables: Tables,
+    /// What they counted.
+    pub counts: Counts,
+}
+
+impl Programs {
+    /// Loads every program, over empty tables that serve the DNS Service, synced and under a lease of an hour.
+    pub fn load() -> Result<Self> {
+        let mut ebpf = object::open(false)?;
+        for hook in Hook::ALL {
+            load(&mut ebpf, hook).with_context(|| format!("cannot load {hook:?}: run the tests as root"))?;
+        }
+        let mut tables = Tables::take(&mut ebpf)?;
+        tables.serve(&[IpAddr::V4(DNS_SERVICE.0), IpAddr::V6(DNS_SERVICE.1)])?;
+        tables.renew(Duration::from_secs(3600), true, 7)?;
+        let counts = Counts::take(&mut ebpf)?;
+        Ok(Self { ebpf, tables, counts })
+    }
+
+    /// Gives a name addresses, in the zone `cluster.local` with a TTL of 30 seconds.
+    pub fn put(&mut self, name: &str, ipv4: Option<[u8; 4]>, ipv6: Option<[u8; 16]>) -> Result<()> {
+        let name = Name::parse(name).context("not a name")?;
+        let zone = Zone { name_len: 15, ttl: 30 };
+        self.tables.publish(&[Change::Put(name, Entry::new(ipv4, ipv6, zone))])
+    }
+
+    /// Makes a name unknown.
+    pub fn remove(&mut self, name: &str) -> Result<()> {
+        self.tables
+            .publish(&[Change::Remove(Name::parse(name).context("not a name")?)])
+    }
+
+    /// Runs a program on a frame.
+    pub fn run(&self, hook: Hook, frame: &[u8]) -> Result<Visit> {
+        let mut out = vec![0; MAX_FRAME];
+        let result = self.test_run(hook, frame, Some(&mut out), 1)?;
+        out.truncate(result.data_size_out as usize);
+        Ok(Visit {
+            answered: hook.answered(result.return_value),
+            frame: out,
+        })
+    }
+
+    /// Times a program on a frame: the kernel's mean over `repeat` runs.
+    ///
+    /// From the second run on, a program that answers sees its own reply.
+    pub fn time(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<Duration> {
+        Ok(self.test_run(hook, frame, None, repeat)?.duration)
+    }
+
+    /// How many instructions the verifier walked through to accept a program, and how many the program has.
+    pub fn instructions(&self, hook: Hook) -> Result<(u32, u32)> {
+        let program = self
+            .ebpf
+            .program(hook.program())
+            .context("the program is in the object")?;
+        let info = program.info()?;
+        let verified = info
+            .verified_instruction_count()
+            .context("the kernel does not tell (before 5.16)")?;
+        Ok((
+            verified,
+            info.size_translated().context("the kernel does not tell")? / 8,
+        ))
+    }
+
+    fn test_run(&self, hook: Hook, frame: &[u8], out: Option<&mut [u8]>, repeat: u32) -> Result<TestRunResult> {
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: out,
+            repeat,
+            ..TestRunOptions::new()
+        };
+        let program = self
+            .ebpf
+            .program(hook.program())
+            .context("the program is in the object")?;
+        Ok(match hook {
+            Hook::Tc => <&SchedClassifier>::try_from(program)?.test_run(options)?,
+            Hook::Xdp | Hook::XdpVeth => <&Xdp>::try_from(program)?.test_run(options)?,
+        })
+    }
+}
+
+fn load(ebpf: &mut Ebpf, hook: Hook) -> Result<()> {
+    let program = ebpf.program_mut(hook.program()).context("not in the object")?;
+    match hook {
+        Hook::Tc => <&mut SchedClassifier>::try_from(program)?.load()?,
+        Hook::Xdp | Hook::XdpVeth => <&mut Xdp>::try_from(program)?.load()?,
+    }
+    Ok(())
+}

@@ -1,0 +1,25 @@
+//! `cargo xtask ci`: what must pass before a change is merged, in the order in which mistakes are cheapest to find.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::step::Steps;
+use crate::{demo, lint, test, workspace};
+
+/// Runs lint, test and demo, and stops at the first that fails.
+pub(crate) fn run(steps: &Steps) -> Result<()> {
+    workspace::require_root("ci")?;
+    let mut times = Vec::new();
+    let mut stage = |name: &str, work: &dyn Fn() -> Result<()>| {
+        let start = Instant::now();
+        work()?;
+        times.push(format!("{name} {:.0} s", start.elapsed().as_secs_f32()));
+        anyhow::Ok(())
+    };
+    stage("lint", &|| lint::run(steps))?;
+    stage("test", &|| steps.show("run the tests", test::prepare(steps, &[])?))?;
+    stage("demo", &|| steps.show("show the demo", demo::prepare(steps)?))?;
+    steps.say(&format!("all passed: {}", times.join(", ")));
+    Ok(())
+}
