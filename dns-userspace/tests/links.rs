@@ -23,7 +23,6 @@ use dns_userspace::kernel::{
     object,
     selection::Selection,
 };
-use futures::future::BoxFuture;
 use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType, move_into_link_name_space, set_capabilities};
 use tokio::{runtime, sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -47,7 +46,7 @@ fn attaches_to_a_pod_link_that_appears_and_forgets_it_when_it_goes() {
 }
 
 #[test]
-fn leaves_links_alone_that_lead_to_no_pod() {
+fn leaves_links_alone_until_they_lead_to_a_pod() {
     let (node, pod) = (Namespace::new(), Namespace::new());
     node.ip("link add br0 type bridge");
     node.ip("link add left type veth peer name right");
@@ -55,11 +54,18 @@ fn leaves_links_alone_that_lead_to_no_pod() {
     let mut follower = Follower::start(&node, &[], AttachMode::Auto);
     follower.until_attached("veth1");
     assert_eq!(follower.states().len(), 1);
+
+    node.ip(&format!("link set right netns {}", pod.name));
+    pod.ip("link set right up");
+    node.ip("link set left up");
+    follower.until_attached("left");
+    assert_eq!(follower.states().len(), 2);
     follower.stop().unwrap();
 }
 
 #[test]
-fn attaches_by_each_hook_and_leaves_nothing_behind() {
+fn attaches_by_each_hook_with_three_capabilities_and_leaves_nothing_behind() {
+    let needed = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON;
     for (mode, listed) in [
         (AttachMode::Tcx, "tcx kxdns_tc"),
         (AttachMode::Clsact, "clsact/ingress kxdns_tc"),
@@ -68,7 +74,7 @@ fn attaches_by_each_hook_and_leaves_nothing_behind() {
     ] {
         let (node, pod) = (Namespace::new(), Namespace::new());
         add_pod_link(&node, &pod, "veth1");
-        let mut follower = Follower::start(&node, &[], mode);
+        let mut follower = Follower::start_without(!needed, &node, &[], mode);
         follower.until_attached("veth1");
         assert_listed(&node, "veth1", listed);
 
@@ -392,10 +398,7 @@ impl Follower {
             enter(&name);
             let ebpf = object::open(false).unwrap();
             give_up(missing);
-            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            // Boxed so: the agent runs it on any of its threads.
-            let following: BoxFuture<'_, _> = Box::pin(follow(ebpf, selection, mode, sender, until));
-            runtime.block_on(following)
+            follow(ebpf, selection, mode, sender, until)
         });
         Self {
             states,

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 use aya::Ebpf;
 use thiserror::Error;
 use tokio::{
-    select,
+    runtime, select,
     sync::watch,
     time::{self, MissedTickBehavior},
 };
@@ -51,43 +51,34 @@ pub enum Fatal {
 
 /// Attaches the object's programs to the selected links and follows those links until `shutdown`, then detaches.
 ///
+/// Blocks, so it wants a thread of its own: the kernel lets each tcx program on or off a link only after an RCU grace
+/// period, some 12 ms, which makes seconds at the start of a full node.
+///
 /// `state` always holds the links in order of their index; its first change says that all links of the start were tried. What
 /// goes wrong with one link is logged, stands in `state` and does not stop the others.
 ///
 /// # Errors
 ///
 /// Fails if a privilege is missing or if netlink does not work: then no link can be attached.
-pub async fn follow(
+pub fn follow(
     ebpf: Ebpf,
     selection: Selection,
     mode: AttachMode,
     state: watch::Sender<Vec<LinkState>>,
     shutdown: CancellationToken,
 ) -> Result<(), Fatal> {
-    if mode == AttachMode::None {
-        shutdown.cancelled().await;
-        return Ok(());
-    }
-    let mut changes = Changes::subscribe()?;
-    let mut follower = Follower::new(ebpf, selection, mode)?;
-    follower.start()?;
-    state.send_replace(follower.states());
-    let mut recheck = time::interval(RECHECK_INTERVAL);
-    // Ticks that nobody waited for, since no link was in doubt, are not made up for.
-    recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        select! {
-            () = shutdown.cancelled() => return Ok(()),
-            changes = changes.next() => changes?.into_iter().try_for_each(|change| follower.apply(change))?,
-            _ = recheck.tick(), if follower.has_doubtful_links() => follower.recheck()?,
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        if mode == AttachMode::None {
+            shutdown.cancelled().await;
+            return Ok(());
         }
-        state.send_if_modified(|state| {
-            let states = follower.states();
-            let modified = *state != states;
-            *state = states;
-            modified
-        });
-    }
+        let changes = Changes::subscribe()?;
+        let mut follower = Follower::new(ebpf, selection, mode)?;
+        follower.start()?;
+        state.send_replace(follower.states());
+        follower.follow(changes, state, shutdown).await
+    })
 }
 
 struct Follower {
@@ -123,6 +114,30 @@ impl Follower {
         let links = link::list()?;
         warn_of_unmatched(&self.selection, &links);
         self.replace_all(links)
+    }
+
+    async fn follow(
+        mut self,
+        mut changes: Changes,
+        state: watch::Sender<Vec<LinkState>>,
+        shutdown: CancellationToken,
+    ) -> Result<(), Fatal> {
+        let mut recheck = time::interval(RECHECK_INTERVAL);
+        // Ticks that nobody waited for, since no link was in doubt, are not made up for.
+        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            select! {
+                () = shutdown.cancelled() => return Ok(()),
+                changes = changes.next() => changes?.into_iter().try_for_each(|change| self.apply(change))?,
+                _ = recheck.tick(), if self.has_doubtful_links() => self.recheck()?,
+            }
+            state.send_if_modified(|known| {
+                let states = self.states();
+                let modified = *known != states;
+                *known = states;
+                modified
+            });
+        }
     }
 
     fn apply(&mut self, change: Change) -> Result<(), Fatal> {
