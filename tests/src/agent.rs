@@ -1,0 +1,86 @@
+//! The agent under test, `kxdns run`, on a node.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::metrics::Metrics;
+use crate::namespace::Namespace;
+use crate::peers::find_agent;
+use crate::process::Process;
+
+/// Where a Corefile's `prometheus` must listen for [`Agent`] to find it.
+pub const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9153);
+
+/// The smallest Corefile for an agent that is told the rest by its arguments.
+pub const PLAIN_COREFILE: &str = "\
+.:53 {
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        ttl 30
+    }
+    prometheus :9153
+}
+";
+
+const COREFILE: &str = "/run/kxdns/Corefile";
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// A running, synced agent. Dropping it kills it; [`Agent::stop`] ends it as Kubernetes does.
+#[derive(Debug)]
+pub struct Agent<'a> {
+    node: &'a Namespace,
+    process: Process,
+}
+
+impl<'a> Agent<'a> {
+    /// Starts the agent that [`find_agent`] finds and waits until it is synced. The Corefile must say `prometheus :9153`.
+    pub fn start(node: &'a Namespace, corefile: &str, arguments: &[&str]) -> Result<Agent<'a>> {
+        Agent::start_program(&find_agent()?, node, corefile, arguments)
+    }
+
+    /// Starts this program as the agent.
+    pub fn start_program(program: &Path, node: &'a Namespace, corefile: &str, arguments: &[&str]) -> Result<Agent<'a>> {
+        let mut agent = Agent {
+            node,
+            process: spawn(program, node, corefile, arguments)?,
+        };
+        agent.process.await_that("kxdns_synced 1", START_LIMIT, || {
+            let metrics = Metrics::scrape(node, METRICS).ok();
+            Ok(metrics.filter(|metrics| metrics.sum("kxdns_synced", &[]) == 1.0))
+        })?;
+        Ok(agent)
+    }
+
+    /// Starts the agent with something that it must refuse, and returns its exit code and its words.
+    pub fn refuse(node: &Namespace, corefile: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        let process = spawn(&find_agent()?, node, corefile, arguments)?;
+        let (status, output) = process.finish(START_LIMIT)?;
+        Ok((status.code(), output))
+    }
+
+    /// Reads the agent's metrics.
+    pub fn metrics(&self) -> Result<Metrics> {
+        Metrics::scrape(self.node, METRICS)
+    }
+
+    /// What the agent has said so far.
+    pub fn output(&self) -> String {
+        self.process.output()
+    }
+
+    /// Ends the agent by SIGTERM; anything but a clean exit is an error.
+    pub fn stop(self) -> Result<()> {
+        let (status, output) = self.process.terminate()?;
+        ensure!(status.success(), "kxdns ended with {status} on SIGTERM:\n{output}");
+        Ok(())
+    }
+}
+
+fn spawn(program: &Path, node: &Namespace, corefile: &str, arguments: &[&str]) -> Result<Process> {
+    node.write(COREFILE, corefile)?;
+    let mut command = node.command(program);
+    command.args(["run", "--corefile", COREFILE]).args(arguments);
+    Process::start("kxdns", command)
+}

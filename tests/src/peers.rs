@@ -1,0 +1,38 @@
+//! Where the programs are that the harness runs but does not build.
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+/// Finds a program of the control plane or a rival in the folder that `KXDNS_PEERS` names.
+pub fn find_peer(name: &str) -> Result<PathBuf> {
+    let folder =
+        env::var_os("KXDNS_PEERS").with_context(|| format!("KXDNS_PEERS does not say where {name} is; {REMEDY}"))?;
+    let path = PathBuf::from(folder).join(name);
+    match path.canonicalize() {
+        Ok(path) => Ok(path),
+        Err(error) => bail!("{}: {error}; {REMEDY}", path.display()),
+    }
+}
+
+const REMEDY: &str = "run `cargo xtask setup`, then `cargo xtask test`";
+
+/// Finds the agent's binary: `KXDNS_BIN`, else the release build beside the running test.
+pub fn find_agent() -> Result<PathBuf> {
+    let path = match env::var_os("KXDNS_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => built_agent()?,
+    };
+    path.canonicalize()
+        .with_context(|| format!("{}: run `cargo xtask build`", path.display()))
+}
+
+fn built_agent() -> Result<PathBuf> {
+    let test = env::current_exe()?;
+    let found = test
+        .ancestors()
+        .map(|folder| folder.join("release/kxdns"))
+        .find(|path| path.exists());
+    found.context("there is no release/kxdns beside this test; run `cargo xtask build`, or say KXDNS_BIN")
+}

@@ -1,0 +1,60 @@
+//! The kernel beside the classic path, CoreDNS behind a real kube-proxy, asked the same by the same pod.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Result;
+use kxdns_tests::agent::{Agent, PLAIN_COREFILE};
+use kxdns_tests::cluster::{Cluster, User};
+use kxdns_tests::coredns::start_coredns;
+use kxdns_tests::dns::{Question, ask};
+use kxdns_tests::figures::{readable, tell};
+use kxdns_tests::kube_proxy::{create_kube_dns, start_kube_proxy};
+use kxdns_tests::load::{LoadReport, run_load};
+use kxdns_tests::node::Node;
+use kxdns_tests::pod::{Pod, PodSpec};
+
+const KUBE_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
+const NAME: &str = "kube-dns.kube-system.svc.cluster.local";
+const ROUND: Duration = Duration::from_secs(2);
+
+#[test]
+fn the_kernel_answers_faster_than_coredns_behind_kube_proxy() -> Result<()> {
+    let node = Node::open()?;
+    let cluster = Cluster::start(&node)?;
+    let server = node.add_pod(&PodSpec::new("coredns", 2))?;
+    let test = node.add_pod(&PodSpec::new("test", 5))?;
+    create_kube_dns(&cluster, KUBE_DNS, server.ipv4())?;
+    let _coredns = start_coredns(&cluster, &server)?;
+    let _kube_proxy = start_kube_proxy(&cluster, &node, KUBE_DNS)?;
+
+    let classic = measure(&test, "CoreDNS behind kube-proxy")?;
+    let kubeconfig = cluster.write_kubeconfig(node.namespace(), User::Agent)?;
+    let agent = Agent::start(
+        node.namespace(),
+        PLAIN_COREFILE,
+        &["--kernel-only", "--kubeconfig", &kubeconfig],
+    )?;
+    let kernel = measure(&test, "the kernel")?;
+    assert!(agent.metrics()?.sum("kxdns_kernel_answers_total", &[]) >= kernel.answered as f64);
+    agent.stop()?;
+    assert!(kernel.rate() > classic.rate());
+    assert_eq!((kernel.lost, classic.lost), (0, 0));
+    Ok(())
+}
+
+/// Loads the kube-dns address with many queries at once, tells the figures, and returns them.
+fn measure(test: &Pod, title: &str) -> Result<LoadReport> {
+    let address = SocketAddr::from((KUBE_DNS, 53));
+    let (reply, _) = ask(test.namespace(), address, &Question::a(NAME), Duration::from_secs(5))?;
+    assert_eq!(reply.addresses, [KUBE_DNS]);
+    let socket = test.namespace().udp_to(address)?;
+    let many = run_load(&socket, NAME, KUBE_DNS, 32, ROUND)?;
+    let single = run_load(&socket, NAME, KUBE_DNS, 1, ROUND)?;
+    let (p50, p99) = (readable(single.percentile(0.5)), readable(single.percentile(0.99)));
+    tell(&format!(
+        "{title}: {:.0} queries/s with 32 in flight; p50 {p50}, p99 {p99} one at a time",
+        many.rate()
+    ))?;
+    Ok(many)
+}
