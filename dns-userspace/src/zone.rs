@@ -50,7 +50,6 @@ impl ZoneTable {
     pub fn encloses(&self, _name: &Name) -> bool {
         false
     }
-
 }
 
 impl Tables<Name> for ZoneTable {

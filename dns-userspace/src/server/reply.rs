@@ -343,7 +343,11 @@ mod tests {
             ),
             (verdict(Action::NoData, ZONE), Rcode::NOERROR, soa(30, 30)),
             (verdict(Action::NxDomain, ZONE), Rcode::NXDOMAIN, soa(30, 30)),
-            (verdict(Action::NxDomain, with_ttl(3600)), Rcode::NXDOMAIN, soa(300, 3600)),
+            (
+                verdict(Action::NxDomain, with_ttl(3600)),
+                Rcode::NXDOMAIN,
+                soa(300, 3600),
+            ),
             (verdict(Action::NoData, with_ttl(0)), Rcode::NOERROR, soa(0, 0)),
         ] {
             let query = query("Web.Default.svc.Cluster.LOCAL", 1);
@@ -417,7 +421,11 @@ mod tests {
     #[test]
     fn leaves_the_soa_out_where_the_zone_has_no_room_for_its_names() {
         let zone = [&*"a".repeat(63), &*"b".repeat(63), &*"c".repeat(63), &*"d".repeat(53)].join(".");
-        let reply = answer(&query(&zone, 1), verdict(Action::NoData, Zone { name_len: 247, ttl: 30 }), 512);
+        let reply = answer(
+            &query(&zone, 1),
+            verdict(Action::NoData, Zone { name_len: 247, ttl: 30 }),
+            512,
+        );
         assert_eq!(records(&reply), [""; 0]);
     }
 
