@@ -8,4 +8,5 @@
 
 pub mod index;
 pub mod name;
+pub mod records;
 pub mod zone;
