@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod index;
+pub mod manifests;
 pub mod name;
 pub mod records;
 pub mod zone;
