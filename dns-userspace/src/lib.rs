@@ -10,4 +10,5 @@ pub mod index;
 pub mod manifests;
 pub mod name;
 pub mod records;
+pub mod watch;
 pub mod zone;
