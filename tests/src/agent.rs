@@ -27,7 +27,7 @@ pub const PLAIN_COREFILE: &str = "\
 const COREFILE: &str = "/run/kxdns/Corefile";
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// A running, synced agent. Dropping it kills it; [`Agent::stop`] ends it as Kubernetes does.
+/// A running, synced agent. It may still be about to attach to links: await its first answer. Dropping it kills it; [`Agent::stop`] ends it as Kubernetes does.
 #[derive(Debug)]
 pub struct Agent<'a> {
     node: &'a Namespace,
@@ -53,13 +53,6 @@ impl<'a> Agent<'a> {
         Ok(agent)
     }
 
-    /// Starts the agent with something that it must refuse, and returns its exit code and its words.
-    pub fn refuse(node: &Namespace, corefile: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
-        let process = spawn(&find_agent()?, node, corefile, arguments)?;
-        let (status, output) = process.finish(START_LIMIT)?;
-        Ok((status.code(), output))
-    }
-
     /// Reads the agent's metrics.
     pub fn metrics(&self) -> Result<Metrics> {
         Metrics::scrape(self.node, METRICS)
@@ -68,6 +61,11 @@ impl<'a> Agent<'a> {
     /// What the agent has said so far.
     pub fn output(&self) -> String {
         self.process.output()
+    }
+
+    /// Waits until the agent has said these words.
+    pub fn await_output(&mut self, words: &str, limit: Duration) -> Result<()> {
+        self.process.await_output(words, limit)
     }
 
     /// Ends the agent by SIGTERM; anything but a clean exit is an error.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use kxdns_tests::dns::{Question, ask_by};
+use kxdns_tests::dns::{Question, SILENCE, ask_by};
 use kxdns_tests::figures::readable;
 
 use crate::page::Page;
@@ -13,8 +13,6 @@ use crate::stage::{KERNEL_ONLY, Stage};
 const NAME: &str = "late-service.default.svc.cluster.local";
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 96, 7, 1);
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 96, 7, 2);
-/// A pod's query that the kernel answers is back long before this.
-const SILENCE: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Adds, changes and deletes a Service while the pod test asks for it without pause.

@@ -3,9 +3,11 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use kxdns_tests::agent::Agent;
+use kxdns_tests::dns::{Question, await_reply};
 use kxdns_tests::namespace::Namespace;
 use kxdns_tests::node::{NODE_IPV4, Node};
 use kxdns_tests::pod::{Pod, PodSpec};
@@ -20,6 +22,10 @@ pub(crate) const KERNEL_ONLY: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 11);
 /// The ClusterIP of web-service.
 pub(crate) const WEB_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 107, 37, 188);
 
+/// The full name of web-service.
+pub(crate) const WEB_SERVICE_NAME: &str = "web-service.default.svc.cluster.local";
+
+const ATTACH_LIMIT: Duration = Duration::from_secs(10);
 const UPSTREAM: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 const MANIFESTS: &str = "/run/kxdns/manifests";
 const COREFILE: &str = include_str!("../../../cases/demo/Corefile");
@@ -58,11 +64,18 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Starts the agent on the node with the Corefile and the manifests.
+    /// Starts the agent on the node with the Corefile and the manifests, and waits until the kernel answers.
     pub(crate) fn start_agent(&self, program: &Path, attach: &str) -> Result<Agent<'_>> {
         let served = KERNEL_ONLY.to_string();
         let arguments = ["--manifests", MANIFESTS, "--served", &served, "--attach", attach];
-        Agent::start_program(program, self.node.namespace(), COREFILE, &arguments)
+        let agent = Agent::start_program(program, self.node.namespace(), COREFILE, &arguments)?;
+        if attach != "none" {
+            for pod in [&self.test, &self.web, &self.visitor] {
+                let socket = pod.namespace().udp_to(SocketAddr::from((KERNEL_ONLY, 53)))?;
+                await_reply(&socket, &Question::a(WEB_SERVICE_NAME), ATTACH_LIMIT)?;
+            }
+        }
+        Ok(agent)
     }
 
     /// Writes late-service's manifest in one step, as an atomic update of a file.
