@@ -6,7 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod corefile;
 pub mod index;
 pub mod kernel;
+pub mod metrics;
 pub mod name;
+pub mod server;
 pub mod zone;

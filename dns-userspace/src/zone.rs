@@ -45,6 +45,11 @@ impl ZoneTable {
     pub fn update(&mut self, _event: Event, _now: u32) -> Vec<Change> {
         Vec::new()
     }
+
+    /// Says whether the name stands in a forward zone of this table, at its apex or below.
+    pub fn encloses(&self, _name: &Name) -> bool {
+        false
+    }
 }
 
 impl Tables<Name> for ZoneTable {

@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod coredns;
 pub mod counters;
 pub mod dns;
+pub mod empty;
 pub mod figures;
 pub mod frames;
 pub mod kube_proxy;

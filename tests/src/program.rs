@@ -99,20 +99,21 @@ impl Programs {
 
     /// Runs a program on a frame.
     pub fn run(&self, hook: Hook, frame: &[u8]) -> Result<Visit> {
-        let mut out = vec![0; MAX_FRAME];
-        let result = self.test_run(hook, frame, Some(&mut out), 1)?;
-        out.truncate(result.data_size_out as usize);
-        Ok(Visit {
-            answered: hook.answered(result.return_value),
-            frame: out,
-        })
+        Ok(self.timed(hook, frame)?.0)
     }
 
-    /// Times a program on a frame: the kernel's mean over `repeat` runs.
-    ///
-    /// From the second run on, a program that answers sees its own reply.
-    pub fn time(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<Duration> {
-        Ok(self.test_run(hook, frame, None, repeat)?.duration)
+    /// Runs a program on a frame, and says how long that took.
+    pub fn timed(&self, hook: Hook, frame: &[u8]) -> Result<(Visit, Duration)> {
+        let mut out = vec![0; MAX_FRAME];
+        let result = self.test_run(hook, frame, &mut out)?;
+        out.truncate(result.data_size_out as usize);
+        Ok((
+            Visit {
+                answered: hook.answered(result.return_value),
+                frame: out,
+            },
+            result.duration,
+        ))
     }
 
     /// How many instructions the verifier walked through to accept a program, and how many the program has.
@@ -131,11 +132,10 @@ impl Programs {
         ))
     }
 
-    fn test_run(&self, hook: Hook, frame: &[u8], out: Option<&mut [u8]>, repeat: u32) -> Result<TestRunResult> {
+    fn test_run(&self, hook: Hook, frame: &[u8], out: &mut [u8]) -> Result<TestRunResult> {
         let options = TestRunOptions {
             data_in: Some(frame),
-            data_out: out,
-            repeat,
+            data_out: Some(out),
             ..TestRunOptions::new()
         };
         let program = self

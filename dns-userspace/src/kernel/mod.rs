@@ -1,6 +1,15 @@
 //! The kernel's side of the agent: the programs, their maps and the links that they are attached to. Only here are
 //! aya's types named.
 
+pub mod attach;
+pub mod attach_error;
+mod clsact;
+pub mod hook;
+pub mod link;
+pub mod links;
 pub mod maps;
+pub mod netdev;
+mod netlink;
 pub mod object;
 pub mod placement;
+pub mod selection;

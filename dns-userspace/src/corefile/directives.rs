@@ -1,0 +1,214 @@
+//! The directives of CoreDNS 1.14: which of them kxdns acts on, and what each may do to a cluster's answers.
+
+use super::shape::{Count, Shape, option};
+use super::{forward, kubernetes, web};
+
+/// What a directive may do to the answers of the `kubernetes` directive in the same server block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing that a client could tell.
+    LeavesAlone,
+    /// It answers names of its own, possibly those of the cluster.
+    Answers,
+    /// It changes questions or answers on their way.
+    Rewrites,
+    /// It refuses or diverts some questions.
+    Filters,
+    /// It signs answers.
+    Signs,
+    /// It has to see every question.
+    Observes,
+    /// It puts the addresses of an answer into an order.
+    Orders,
+}
+
+/// A directive of CoreDNS.
+pub(super) struct Known {
+    pub(super) name: &'static str,
+    pub(super) effect: Effect,
+    /// Whether kxdns acts on it.
+    pub(super) in_force: bool,
+    /// Whether it may stand several times in a server block.
+    pub(super) repeats: bool,
+    /// What it takes; `None` where that is not looked at.
+    pub(super) shape: Option<&'static Shape>,
+}
+
+/// Finds a directive by its name.
+pub(super) fn find(name: &str) -> Option<&'static Known> {
+    DIRECTIVES.iter().find(|known| known.name == name)
+}
+
+/// The names of all directives, `import` included.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    DIRECTIVES.iter().map(|known| known.name).chain(["import"])
+}
+
+/// In alphabetical order. Those whose shape is known stand once in a block unless they say otherwise.
+const DIRECTIVES: &[Known] = {
+    use Effect::*;
+    &[
+        known("acl", Filters),
+        known("any", Filters),
+        known("auto", Answers),
+        known("autopath", Rewrites),
+        known("azure", Answers),
+        // The kernel answers what is sent to the cluster's DNS addresses, whatever sockets listen.
+        known("bind", LeavesAlone).shaped(&BIND).repeated().in_force(),
+        // The kernel's answers are below the smallest size that `bufsize` can set.
+        known("bufsize", LeavesAlone),
+        known("cache", LeavesAlone).shaped(&CACHE),
+        known("cancel", LeavesAlone),
+        // It answers class CH only, and the kernel class IN only.
+        known("chaos", LeavesAlone),
+        known("clouddns", Answers),
+        known("debug", LeavesAlone),
+        known("dns64", Rewrites),
+        known("dnssec", Signs),
+        known("dnstap", Observes),
+        known("erratic", Answers),
+        known("errors", LeavesAlone).shaped(&ERRORS),
+        known("etcd", Answers),
+        known("file", Answers),
+        known("forward", LeavesAlone)
+            .shaped(&forward::SHAPE)
+            .repeated()
+            .in_force(),
+        known("geoip", LeavesAlone),
+        // Like `forward`, it comes after `kubernetes`.
+        known("grpc", LeavesAlone),
+        known("grpc_server", LeavesAlone),
+        known("header", Rewrites),
+        known("health", LeavesAlone).shaped(&web::HEALTH),
+        known("hosts", Answers),
+        known("https", LeavesAlone),
+        known("https3", LeavesAlone),
+        known("k8s_external", Answers),
+        known("kubernetes", LeavesAlone).shaped(&kubernetes::SHAPE).in_force(),
+        // The kernel rotates addresses as `round_robin` does; other policies are `Orders`.
+        known("loadbalance", LeavesAlone).shaped(&LOADBALANCE).in_force(),
+        // It answers `localhost.NAME` for every name.
+        known("local", Answers),
+        known("log", LeavesAlone).shaped(&LOG).repeated(),
+        known("loop", LeavesAlone).shaped(&LOOP),
+        known("metadata", LeavesAlone),
+        known("minimal", Rewrites),
+        known("multisocket", LeavesAlone),
+        known("nomad", Answers),
+        // It answers an EDNS option, and the kernel passes whatever carries one.
+        known("nsid", LeavesAlone),
+        known("on", LeavesAlone),
+        known("pprof", LeavesAlone),
+        known("prometheus", LeavesAlone).shaped(&web::PROMETHEUS).in_force(),
+        known("proxyproto", Filters),
+        known("quic", LeavesAlone),
+        known("ready", LeavesAlone).shaped(&web::READY),
+        known("reload", LeavesAlone).shaped(&RELOAD),
+        known("rewrite", Rewrites),
+        known("root", LeavesAlone),
+        known("route53", Answers),
+        known("secondary", Answers),
+        // It protects CoreDNS's sockets from overload.
+        known("shed", LeavesAlone),
+        known("sign", Signs),
+        known("template", Answers),
+        known("timeouts", LeavesAlone),
+        known("tls", LeavesAlone),
+        known("trace", LeavesAlone),
+        // Zone transfers go over TCP.
+        known("transfer", LeavesAlone),
+        known("tsig", Filters),
+        known("view", Filters),
+        known("whoami", Answers),
+    ]
+};
+
+const BIND: Shape = Shape {
+    arguments: Count::SOME,
+    options: &[option("except", Count::SOME).in_force()],
+};
+
+const CACHE: Shape = Shape {
+    arguments: Count::ANY,
+    options: &[
+        option("denial", Count::between(1, 3)),
+        option("disable", Count::SOME).repeated(),
+        option("keepttl", Count::NONE),
+        option("prefetch", Count::between(1, 3)),
+        option("serve_stale", Count::ANY),
+        option("serve_stale_policy", Count::ONE),
+        option("servfail", Count::ONE),
+        option("success", Count::between(1, 3)),
+    ],
+};
+
+const ERRORS: Shape = Shape {
+    arguments: Count::between(0, 1),
+    options: &[
+        option("consolidate", Count::between(2, 4)).repeated(),
+        option("stacktrace", Count::NONE),
+    ],
+};
+
+const LOADBALANCE: Shape = Shape {
+    arguments: Count::between(0, 2),
+    options: &[option("prefer", Count::SOME).repeated(), option("reload", Count::ONE)],
+};
+
+const LOG: Shape = Shape {
+    arguments: Count::ANY,
+    options: &[option("class", Count::SOME).repeated()],
+};
+
+const LOOP: Shape = Shape {
+    arguments: Count::NONE,
+    options: &[],
+};
+
+const RELOAD: Shape = Shape {
+    arguments: Count::between(0, 2),
+    options: &[],
+};
+
+const fn known(name: &'static str, effect: Effect) -> Known {
+    Known {
+        name,
+        effect,
+        in_force: false,
+        repeats: true,
+        shape: None,
+    }
+}
+
+impl Known {
+    const fn shaped(self, shape: &'static Shape) -> Self {
+        Self {
+            shape: Some(shape),
+            repeats: false,
+            ..self
+        }
+    }
+
+    const fn repeated(self) -> Self {
+        Self { repeats: true, ..self }
+    }
+
+    const fn in_force(self) -> Self {
+        Self { in_force: true, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_alphabetical_order_without_repeats() {
+        assert!(DIRECTIVES.is_sorted_by(|one, other| one.name < other.name));
+    }
+
+    #[test]
+    fn every_directive_in_force_has_a_shape() {
+        assert!(DIRECTIVES.iter().all(|known| known.shape.is_some() || !known.in_force));
+    }
+}

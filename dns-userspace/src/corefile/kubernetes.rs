@@ -1,0 +1,328 @@
+//! The `kubernetes` directive: its zones, how to reach the API server, and which names exist.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::duration::read_duration;
+use super::error::{Error, Problem, Span};
+use super::lexer::Word;
+use super::parser::Statement;
+use super::report::Report;
+use super::shape::{Count, Shape, option};
+use super::zones::{is_reverse, is_within, read_zones};
+use crate::name::Name;
+
+const DEFAULT_TTL: u32 = 5;
+const MAX_TTL: u32 = 3600;
+/// Options that hide names or add names that the tables do not hold: an answer from them could be wrong.
+const LIMITS: [&str; 5] = ["ignore", "labels", "multicluster", "namespace_labels", "namespaces"];
+
+/// The `kubernetes` directive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// The zones served, reverse zones among them; at least one is not a reverse zone.
+    pub zones: Vec<Name>,
+    /// How to reach the API server.
+    pub api_server: ApiServer,
+    /// The TTL of answers, in seconds: 0 to 3600.
+    pub ttl: u32,
+    /// Which names of Pods exist.
+    pub pods: Pods,
+    /// What becomes of names that do not exist.
+    pub fallthrough: Fallthrough,
+    /// The options that hide or add names and are not in force: while there are any, nothing may be answered from the
+    /// tables, since what they say could be wrong.
+    pub limits: Vec<Limit>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+impl Kubernetes {
+    /// The zones that are not reverse zones; the first is the primary zone, in which PTR targets lie.
+    pub fn forward_zones(&self) -> impl Iterator<Item = &Name> {
+        self.zones.iter().filter(|zone| !is_reverse(zone))
+    }
+}
+
+/// How to reach the API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiServer {
+    /// As a Pod: by the environment and the mounted service account.
+    InCluster,
+    /// By URL.
+    Endpoint {
+        /// `http://..` or `https://..`.
+        url: String,
+        /// Credentials, if any.
+        tls: Option<TlsFiles>,
+    },
+    /// By a kubeconfig file.
+    Kubeconfig {
+        /// The file.
+        file: PathBuf,
+        /// One of its contexts; else its current one.
+        context: Option<String>,
+    },
+}
+
+/// Files in PEM form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The client's certificate.
+    pub certificate: PathBuf,
+    /// The client's key.
+    pub key: PathBuf,
+    /// The authority that signed the server's certificate.
+    pub authority: PathBuf,
+}
+
+/// Which names of Pods exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pods {
+    /// None.
+    Disabled,
+    /// Any IP address in any namespace that exists.
+    Insecure,
+    /// Those of Pods that exist.
+    Verified,
+}
+
+/// What becomes of names that do not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fallthrough {
+    /// They get NXDOMAIN.
+    None,
+    /// They go on to the next plugin.
+    All,
+    /// They go on if they lie in one of these zones.
+    Zones(Vec<Name>),
+}
+
+impl Fallthrough {
+    /// Whether a name that does not exist goes on to the next plugin.
+    pub fn takes(&self, name: &Name) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Zones(zones) => zones.iter().any(|zone| is_within(name, zone)),
+        }
+    }
+}
+
+/// An option that hides or adds names and is not in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The option's name.
+    pub option: &'static str,
+    /// Where it stands.
+    pub span: Span,
+}
+
+pub(super) const SHAPE: Shape = Shape {
+    arguments: Count::ANY,
+    options: &[
+        option("apiserver_burst", Count::ONE),
+        option("apiserver_max_inflight", Count::ONE),
+        option("apiserver_qps", Count::ONE),
+        option("endpoint", Count::ONE).in_force(),
+        option("endpoint_pod_names", Count::NONE),
+        option("fallthrough", Count::ANY).in_force(),
+        option("ignore", Count::ONE),
+        option("kubeconfig", Count::between(1, 2)).in_force(),
+        option("labels", Count::SOME),
+        option("multicluster", Count::SOME),
+        option("namespace_labels", Count::SOME),
+        option("namespaces", Count::SOME).repeated(),
+        option("noendpoints", Count::NONE),
+        option("pods", Count::ONE).in_force(),
+        option("startup_timeout", Count::ONE),
+        option("tls", Count::between(3, 3)).in_force(),
+        option("ttl", Count::ONE).in_force(),
+        option("zonal", Count::NONE),
+    ],
+};
+
+/// Reads `kubernetes [ZONES..] { OPTIONS }`; without zones it serves those of its server block.
+pub(super) fn read(statement: &Statement, block_zones: &[Name], report: &mut Report) -> Kubernetes {
+    let zones = if statement.arguments.is_empty() {
+        block_zones.to_vec()
+    } else {
+        report.keep(read_zones(&statement.arguments)).unwrap_or_default()
+    };
+    let zones = without_repeats(zones);
+    // No zones at all are an error that is reported where they stand.
+    if !zones.is_empty() && zones.iter().all(is_reverse) {
+        report.add(&statement.name.span, Problem::OnlyReverseZones);
+    }
+    check_values(statement, report);
+    check_multicluster(statement, &zones, report);
+    check_contradictions(statement, report);
+    Kubernetes {
+        api_server: read_api_server(statement, report),
+        ttl: statement
+            .value("ttl")
+            .and_then(|word| report.keep(read_ttl(word)))
+            .unwrap_or(DEFAULT_TTL),
+        pods: statement
+            .value("pods")
+            .and_then(|word| report.keep(read_pods(word)))
+            .unwrap_or(Pods::Disabled),
+        fallthrough: read_fallthrough(statement, report),
+        limits: find_limits(statement),
+        span: statement.name.span.clone(),
+        zones,
+    }
+}
+
+/// A block that serves a zone at several ports names it once for each.
+fn without_repeats(zones: Vec<Name>) -> Vec<Name> {
+    let mut unique = Vec::with_capacity(zones.len());
+    for zone in zones {
+        if !unique.contains(&zone) {
+            unique.push(zone);
+        }
+    }
+    unique
+}
+
+fn read_ttl(word: &Word) -> Result<u32, Error> {
+    let ttl = word.text.parse().ok().filter(|ttl| *ttl <= MAX_TTL);
+    ttl.ok_or_else(|| word.unexpected(format!("a TTL from 0 to {MAX_TTL} seconds")))
+}
+
+fn read_pods(word: &Word) -> Result<Pods, Error> {
+    match word.text.as_str() {
+        "disabled" => Ok(Pods::Disabled),
+        "insecure" => Ok(Pods::Insecure),
+        "verified" => Ok(Pods::Verified),
+        other => Err(word.span.error(Problem::unknown(
+            "mode of `pods`",
+            other,
+            ["disabled", "insecure", "verified"],
+        ))),
+    }
+}
+
+fn read_fallthrough(statement: &Statement, report: &mut Report) -> Fallthrough {
+    match statement.option("fallthrough") {
+        None => Fallthrough::None,
+        Some(option) if option.arguments.is_empty() => Fallthrough::All,
+        Some(option) => Fallthrough::Zones(report.keep(read_zones(&option.arguments)).unwrap_or_default()),
+    }
+}
+
+fn read_api_server(statement: &Statement, report: &mut Report) -> ApiServer {
+    if let Some(url) = statement.value("endpoint").and_then(|word| report.keep(read_url(word))) {
+        return ApiServer::Endpoint {
+            url,
+            tls: read_tls(statement),
+        };
+    }
+    match &statement.values("kubeconfig")[..] {
+        [] => ApiServer::InCluster,
+        [file, context @ ..] => {
+            let context = context.first().map(|word| word.text.clone());
+            ApiServer::Kubeconfig {
+                file: file.text.clone().into(),
+                context,
+            }
+        }
+    }
+}
+
+fn read_url(word: &Word) -> Result<String, Error> {
+    let rest = word
+        .text
+        .strip_prefix("https://")
+        .or_else(|| word.text.strip_prefix("http://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(['/', ':']) => Ok(word.text.clone()),
+        _ => Err(word.unexpected("a URL such as `https://10.0.0.1:6443`")),
+    }
+}
+
+fn read_tls(statement: &Statement) -> Option<TlsFiles> {
+    let path = |word: &Word| word.text.clone().into();
+    match &statement.option("tls")?.arguments[..] {
+        [certificate, key, authority] => Some(TlsFiles {
+            certificate: path(certificate),
+            key: path(key),
+            authority: path(authority),
+        }),
+        _ => None,
+    }
+}
+
+fn find_limits(statement: &Statement) -> Vec<Limit> {
+    let given = LIMITS
+        .into_iter()
+        .filter_map(|option| Some((option, statement.option(option)?)));
+    given
+        .map(|(option, given)| Limit {
+            option,
+            span: given.name.span.clone(),
+        })
+        .collect()
+}
+
+/// Checks the values of options that are not in force.
+fn check_values(statement: &Statement, report: &mut Report) {
+    for name in ["apiserver_burst", "apiserver_max_inflight"] {
+        if let Some(word) = statement.value(name).filter(|word| word.text.parse::<u32>().is_err()) {
+            report.keep::<()>(Err(word.unexpected("a whole number from 0")));
+        }
+    }
+    if let Some(word) = statement.value("apiserver_qps").filter(|word| !is_rate(&word.text)) {
+        report.keep::<()>(Err(word.unexpected("a number from 0")));
+    }
+    if let Some(word) = statement.value("startup_timeout") {
+        report.keep::<Duration>(read_duration(word));
+    }
+    if let Some(word) = statement.value("ignore").filter(|word| word.text != "empty_service") {
+        report.add(
+            &word.span,
+            Problem::unknown("thing to `ignore`", &word.text, ["empty_service"]),
+        );
+    }
+}
+
+fn is_rate(text: &str) -> bool {
+    text.parse::<f32>().is_ok_and(|rate| rate.is_finite() && rate >= 0.0)
+}
+
+fn check_multicluster(statement: &Statement, zones: &[Name], report: &mut Report) {
+    for word in statement.values("multicluster") {
+        let named = report.keep(read_zones(std::slice::from_ref(&word))).unwrap_or_default();
+        if !named.iter().all(|zone| zones.contains(zone)) {
+            report.keep::<()>(Err(word.unexpected("one of the zones of `kubernetes` itself")));
+        }
+    }
+}
+
+fn check_contradictions(statement: &Statement, report: &mut Report) {
+    for (word, other) in [
+        ("endpoint", "kubeconfig"),
+        ("namespaces", "namespace_labels"),
+        ("zonal", "noendpoints"),
+    ] {
+        if let (Some(one), Some(first)) = (statement.option(word), statement.option(other)) {
+            report.add(
+                &one.name.span,
+                Problem::Exclusive {
+                    word,
+                    other,
+                    first: first.name.span.clone(),
+                },
+            );
+        }
+    }
+    if let (Some(tls), None) = (statement.option("tls"), statement.option("endpoint")) {
+        report.add(
+            &tls.name.span,
+            Problem::Lonely {
+                word: "tls",
+                other: "endpoint",
+            },
+        );
+    }
+}

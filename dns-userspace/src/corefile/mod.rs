@@ -1,0 +1,80 @@
+//! The Corefile: from its text to a typed configuration, with an error for everything that is not understood.
+//!
+//! The grammar is that of CoreDNS 1.14 (Caddyfile v1): `lexer` makes words and braces, `parser` makes blocks of
+//! statements and takes imports in, `config` gives the statements their meaning, and `plan` says what the kernel may
+//! answer under them. Nothing here opens a socket or knows a running agent.
+//!
+//! Stricter than CoreDNS, each time with an error that says what to write instead: a `#` inside a word (CoreDNS drops the
+//! rest of that word only), options given twice, surplus arguments, `endpoint` with `kubeconfig`, upstreams by host name,
+//! `bind` by the name of an interface, ports by name, negative durations, imports that do not close their own braces.
+//! More lenient: options may stand on the line of their braces, keys may be separated by a comma alone, and a quoted brace
+//! is a word.
+
+mod address;
+mod config;
+mod cursor;
+mod directives;
+mod duration;
+mod error;
+mod files;
+mod forward;
+mod import;
+mod kubernetes;
+mod lexer;
+mod parser;
+mod plan;
+mod report;
+mod shape;
+mod web;
+mod zones;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use config::{Config, Directive, Key, ServerBlock};
+pub use directives::Effect;
+pub use error::{Error, Errors, Problem, Span};
+pub use forward::{Forward, Upstream, parse_nameservers};
+pub use kubernetes::{ApiServer, Fallthrough, Kubernetes, Limit, Pods, TlsFiles};
+pub use plan::{Reason, ZonePlan, kernel_may_answer};
+pub use report::NotInForce;
+pub use web::Health;
+
+use lexer::Environment;
+use report::Report;
+
+/// Reads a Corefile and everything that it imports.
+///
+/// # Errors
+///
+/// All that is wrong with it, one error a line, in the order of the file where that is possible.
+pub fn load(path: &Path) -> Result<Config, Errors> {
+    let file: Arc<Path> = path.into();
+    let unreadable = |error: std::io::Error| {
+        let reason = error.to_string();
+        Errors::one(Span::whole(&file).error(Problem::Unreadable { reason }))
+    };
+    let bytes = files::read(path).map_err(unreadable)?;
+    let text = files::decode(&file, bytes).map_err(Errors::one)?;
+    parse(path, &text)
+}
+
+/// Makes a configuration of a Corefile's text. `file` names it in errors, and its folder is where relative imports begin.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn parse(file: &Path, text: &str) -> Result<Config, Errors> {
+    parse_in(file, text, &|name| std::env::var(name).ok())
+}
+
+fn parse_in(file: &Path, text: &str, environment: Environment<'_>) -> Result<Config, Errors> {
+    let blocks = parser::parse(&file.into(), text, environment)?;
+    let mut report = Report::default();
+    let servers = config::read(&file.into(), &blocks, &mut report);
+    let not_in_force = report.finish()?;
+    Ok(Config { servers, not_in_force })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,822 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::*;
+use crate::name::Name;
+
+const CLASSIC: &str = ".:53 {
+    log
+    errors
+    health {
+        lameduck 5s
+    }
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 30
+    }
+    prometheus :9153
+    forward . /etc/resolv.conf
+    cache 30
+    loop
+    reload
+    loadbalance
+}
+";
+
+const KUBEADM: &str = ".:53 {
+    errors
+    health {
+       lameduck 5s
+    }
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+       pods insecure
+       fallthrough in-addr.arpa ip6.arpa
+       ttl 30
+    }
+    prometheus :9153
+    forward . /etc/resolv.conf {
+       max_concurrent 1000
+    }
+    cache 30 {
+       disable success cluster.local
+       disable denial cluster.local
+    }
+    loop
+    reload
+    loadbalance
+}
+";
+
+fn read(text: &str) -> Result<Config, String> {
+    parse_in(Path::new("Corefile"), text, &|_| None).map_err(|errors| errors.to_string())
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+fn names(texts: &[&str]) -> Vec<Name> {
+    texts.iter().map(|text| name(text)).collect()
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// Reads a single server block of the root with these directives.
+fn read_server(directives: &str) -> ServerBlock {
+    read(&format!(".:53 {{\n{directives}\n}}")).unwrap().servers.remove(0)
+}
+
+fn read_kubernetes(options: &str) -> Kubernetes {
+    read_server(&format!("kubernetes cluster.local in-addr.arpa {{\n{options}\n}}"))
+        .kubernetes
+        .unwrap()
+}
+
+fn assert_errors(cases: &[(&str, &str)], wrap: impl Fn(&str) -> String) {
+    for (text, expected) in cases {
+        assert_eq!(read(&wrap(text)).unwrap_err(), *expected, "{text:?}");
+    }
+}
+
+#[test]
+fn accepts_the_classic_corefile() {
+    let config = read(CLASSIC).unwrap();
+    let [server] = &config.servers[..] else {
+        panic!("{config:?}")
+    };
+    assert_eq!((&server.keys[0].zone, server.keys[0].port), (&name("."), 53));
+    assert_eq!(server.prometheus, Some(address("[::]:9153")));
+    assert_eq!(
+        server.health,
+        Some(Health {
+            address: address("[::]:8080"),
+            lameduck: Duration::from_secs(5)
+        })
+    );
+    assert_eq!(server.ready, Some(address("[::]:8181")));
+    let kubernetes = server.kubernetes.as_ref().unwrap();
+    assert_eq!(kubernetes.zones, names(&["cluster.local", "in-addr.arpa", "ip6.arpa"]));
+    assert_eq!(
+        (kubernetes.ttl, kubernetes.pods, &kubernetes.api_server),
+        (30, Pods::Insecure, &ApiServer::InCluster)
+    );
+    assert_eq!(
+        kubernetes.fallthrough,
+        Fallthrough::Zones(names(&["in-addr.arpa", "ip6.arpa"]))
+    );
+    let [forward] = &server.forward[..] else {
+        panic!("{server:?}")
+    };
+    assert!(matches!(&forward.to[..], [Upstream::File(path, _)] if path == Path::new("/etc/resolv.conf")));
+    assert_eq!(
+        config.describe_not_in_force().as_deref(),
+        Some("accepted but not in force yet: log, errors, health, ready, cache, loop, reload")
+    );
+    assert!(config.plan().iter().all(|plan| plan.verdict.is_ok() && plan.ttl == 30));
+}
+
+#[test]
+fn accepts_the_corefile_of_kubeadm() {
+    let config = read(KUBEADM).unwrap();
+    assert_eq!(
+        config.describe_not_in_force().as_deref(),
+        Some("accepted but not in force yet: errors, health, ready, forward max_concurrent, cache, loop, reload")
+    );
+    let waiting = config
+        .not_in_force
+        .iter()
+        .find(|waiting| waiting.name == "forward max_concurrent")
+        .unwrap();
+    assert_eq!(waiting.to_string(), "forward max_concurrent (Corefile:14:8)");
+    assert!(config.plan().iter().all(|plan| plan.verdict.is_ok()));
+}
+
+#[test]
+fn loads_a_file_and_names_it_in_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("Corefile");
+    let at = path.display().to_string();
+    assert_eq!(
+        load(&path).unwrap_err().to_string(),
+        format!("{at}: cannot be read: No such file or directory (os error 2)")
+    );
+    std::fs::write(&path, b". {\n \xff\n}").unwrap();
+    assert_eq!(
+        load(&path).unwrap_err().to_string(),
+        format!("{at}:2:2: not UTF-8 text; save the file as UTF-8")
+    );
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(
+        load(&path).unwrap_err().to_string(),
+        format!("{at}: no server block; expected one such as `.:53 {{ .. }}`")
+    );
+    std::fs::write(&path, CLASSIC).unwrap();
+    assert_eq!(load(&path).unwrap().servers.len(), 1);
+}
+
+#[test]
+fn takes_the_environment_of_the_process() {
+    let text = ". {\n prometheus {$KXDNS_TEST_VARIABLE_THAT_NOBODY_SETS}:9153\n}";
+    let config = parse(Path::new("Corefile"), text).unwrap();
+    assert_eq!(config.servers[0].prometheus, Some(address("[::]:9153")));
+    let path = parse(
+        Path::new("Corefile"),
+        ". {\n kubernetes x {\n kubeconfig {$PATH}\n }\n}",
+    )
+    .unwrap();
+    let expected = ApiServer::Kubeconfig {
+        file: std::env::var_os("PATH").unwrap().into(),
+        context: None,
+    };
+    assert_eq!(path.servers[0].kubernetes.as_ref().unwrap().api_server, expected);
+}
+
+#[test]
+fn reads_several_blocks_zones_and_ports() {
+    let config = read("a.example:53 dns://b.example:54, 10.96.0.0/15 {\n}\nc.example {\n}\n").unwrap();
+    let keys = |index: usize| -> Vec<_> {
+        config.servers[index]
+            .keys
+            .iter()
+            .map(|key| format!("{} {} {}", key.zone, key.port, key.span))
+            .collect()
+    };
+    let expected = [
+        "a.example. 53 Corefile:1:1",
+        "b.example. 54 Corefile:1:14",
+        "96.10.in-addr.arpa. 53 Corefile:1:34",
+        "97.10.in-addr.arpa. 53 Corefile:1:34",
+    ];
+    assert_eq!(keys(0), expected);
+    assert_eq!(keys(1), ["c.example. 53 Corefile:3:1"]);
+}
+
+#[test]
+fn refuses_what_is_wrong_with_a_block() {
+    assert_errors(
+        &[
+            ("", "Corefile: no server block; expected one such as `.:53 { .. }`"),
+            (
+                ". {\n kuberntes\n}",
+                "Corefile:2:2: unknown directive `kuberntes`; did you mean `kubernetes`?",
+            ),
+            (
+                ". {\n kubernetes{\n}",
+                "Corefile:2:2: unknown directive `kubernetes{`; did you mean `kubernetes`?",
+            ),
+            (
+                ". {\n imprt x\n}",
+                "Corefile:2:2: unknown directive `imprt`; did you mean `import`?",
+            ),
+            (". {\n proxy . 8.8.8.8\n}", "Corefile:2:2: unknown directive `proxy`"),
+            (
+                ". {\n errors\n errors\n}",
+                "Corefile:3:2: `errors` may stand only once here; the first is at Corefile:2:2",
+            ),
+            (
+                ". {\n kubernetes a\n kubernetes b\n}",
+                "Corefile:3:2: `kubernetes` may stand only once here; the first is at Corefile:2:2",
+            ),
+            (
+                ". .:53 {\n}",
+                "Corefile:1:3: `.:53` is served already, by the block at Corefile:1:1",
+            ),
+            (
+                "A.b {\n}\na.b. {\n}",
+                "Corefile:3:1: `a.b.:53` is served already, by the block at Corefile:1:1",
+            ),
+            (
+                "10.0.0.0/8 {\n}\n10.in-addr.arpa {\n}",
+                "Corefile:3:1: `10.in-addr.arpa.:53` is served already, by the block at Corefile:1:1",
+            ),
+            (
+                ". {\n bind 127.0.0.1\n}\n. {\n}",
+                "Corefile:4:1: `.:53` is served already, by the block at Corefile:1:1",
+            ),
+            (
+                ". {\n bind 127.0.0.1 ::1\n}\n. {\n bind ::1\n}",
+                "Corefile:4:1: `.:53` is served already, by the block at Corefile:1:1",
+            ),
+            (
+                "tls://. {\n lop\n}",
+                "Corefile:1:1: `tls://` is not supported by kxdns; it speaks plain DNS only: write `dns://` or nothing\n\
+                 Corefile:2:2: unknown directive `lop`; did you mean `log`?",
+            ),
+        ],
+        str::to_owned,
+    );
+}
+
+#[test]
+fn bind_and_view_let_blocks_share_a_zone() {
+    for text in [
+        ". {\n bind 127.0.0.1\n}\n. {\n bind ::1\n}",
+        ". {\n view a {\n expr true\n }\n}\n. {\n}",
+        ". {\n}\n.:54 {\n}",
+    ] {
+        assert_eq!(read(text).unwrap().servers.len(), 2, "{text:?}");
+    }
+}
+
+#[test]
+fn refuses_what_is_wrong_with_a_directive() {
+    assert_errors(
+        &[
+            (
+                "prometheus 9153",
+                "Corefile:2:12: expected an address such as `:9153` or `127.0.0.1:9153`, found `9153`",
+            ),
+            (
+                "prometheus :1 :2",
+                "Corefile:2:1: `prometheus` takes at most 1 argument, found 2",
+            ),
+            (
+                "prometheus {\nlts x\n}",
+                "Corefile:3:1: unknown option `lts`; did you mean `tls`?",
+            ),
+            (
+                "health {\nlameduck\n}",
+                "Corefile:3:1: `lameduck` takes 1 argument, found 0",
+            ),
+            (
+                "health {\nlameduck 5\n}",
+                "Corefile:3:10: expected a duration such as `5s` or `1m30s`, found `5`",
+            ),
+            (
+                "health {\nlameduk 5s\n}",
+                "Corefile:3:1: unknown option `lameduk`; did you mean `lameduck`?",
+            ),
+            (
+                "health {\nlameduck 5s {\n}\n}",
+                "Corefile:3:1: `lameduck` takes no options in braces",
+            ),
+            (
+                "health {\nlameduck 5s\nlameduck 6s\n}",
+                "Corefile:4:1: `lameduck` may stand only once here; the first is at Corefile:3:1",
+            ),
+            (
+                "ready {\nmonitor never\n}",
+                "Corefile:3:9: expected `until-ready` or `continuously`, found `never`",
+            ),
+            ("bind", "Corefile:2:1: `bind` takes at least 1 argument, found 0"),
+            (
+                "bind eth0",
+                "Corefile:2:6: expected an IP address (kxdns does not bind by the name of an interface), found `eth0`",
+            ),
+            (
+                "bind ::1 {\nexcept ::1\n}",
+                "Corefile:2:1: `bind` has no address left; expected one that `except` does not take away",
+            ),
+            ("loop x", "Corefile:2:1: `loop` takes no argument, found 1"),
+            ("loop {\nx\n}", "Corefile:2:1: `loop` takes no options in braces"),
+            (
+                "reload 1s 2s 3s",
+                "Corefile:2:1: `reload` takes at most 2 arguments, found 3",
+            ),
+            (
+                "cache {\nsucces 1\n}",
+                "Corefile:3:1: unknown option `succes`; did you mean `success`?",
+            ),
+            (
+                "cache {\nsuccess\n}",
+                "Corefile:3:1: `success` takes 1 to 3 arguments, found 0",
+            ),
+            (
+                "errors {\nconsolidate 5m\n}",
+                "Corefile:3:1: `consolidate` takes 2 to 4 arguments, found 1",
+            ),
+        ],
+        |text| format!(". {{\n{text}\n}}"),
+    );
+}
+
+#[test]
+fn takes_what_coredns_knows_without_looking_into_it() {
+    let server = read_server(
+        "rewrite name a b\nrewrite stop {\n name regex (.*) {1}\n answer auto\n}\nhosts /etc/hosts {\n 10.0.0.1 a\n fallthrough\n}\n\
+         template ANY AAAA {\n rcode NXDOMAIN\n}\nlog . {\n class error\n}\nlog example.org",
+    );
+    let found: Vec<_> = server.directives.iter().map(|directive| directive.name).collect();
+    assert_eq!(found, ["rewrite", "rewrite", "hosts", "template", "log", "log"]);
+}
+
+#[test]
+fn reads_the_directives_that_open_ports() {
+    let server = read_server(
+        "prometheus\nhealth 127.0.0.1:1\nready :2 {\n monitor continuously\n}\nbind 10.96.0.10 ::1 {\n except ::1\n}",
+    );
+    assert_eq!(server.prometheus, Some(address("127.0.0.1:9153")));
+    assert_eq!(
+        server.health,
+        Some(Health {
+            address: address("127.0.0.1:1"),
+            lameduck: Duration::ZERO
+        })
+    );
+    assert_eq!(server.ready, Some(address("[::]:2")));
+    assert_eq!(server.bind, [address("10.96.0.10:0").ip()]);
+    assert!(server.has("bind") && !server.has("forward"));
+}
+
+#[test]
+fn reads_the_options_of_kubernetes() {
+    let defaults = read_kubernetes("");
+    assert_eq!(
+        (defaults.ttl, defaults.pods, &defaults.fallthrough),
+        (5, Pods::Disabled, &Fallthrough::None)
+    );
+    assert_eq!(
+        (&defaults.api_server, &defaults.limits),
+        (&ApiServer::InCluster, &vec![])
+    );
+    assert_eq!(defaults.forward_zones().collect::<Vec<_>>(), [&name("cluster.local")]);
+    assert_eq!(read_kubernetes("ttl 0").ttl, 0);
+    assert_eq!(read_kubernetes("ttl 3600").ttl, 3600);
+    assert_eq!(read_kubernetes("pods verified").pods, Pods::Verified);
+    assert_eq!(read_kubernetes("pods disabled").pods, Pods::Disabled);
+    assert_eq!(read_kubernetes("fallthrough").fallthrough, Fallthrough::All);
+    let endpoint = ApiServer::Endpoint {
+        url: "http://127.0.0.1:18010".to_owned(),
+        tls: None,
+    };
+    assert_eq!(read_kubernetes("endpoint http://127.0.0.1:18010").api_server, endpoint);
+    let tls = TlsFiles {
+        certificate: "c".into(),
+        key: "k".into(),
+        authority: "a".into(),
+    };
+    let endpoint = ApiServer::Endpoint {
+        url: "https://api:6443".to_owned(),
+        tls: Some(tls),
+    };
+    assert_eq!(
+        read_kubernetes("tls c k a\nendpoint https://api:6443").api_server,
+        endpoint
+    );
+    let kubeconfig = |context| ApiServer::Kubeconfig {
+        file: "/k".into(),
+        context,
+    };
+    assert_eq!(read_kubernetes("kubeconfig /k").api_server, kubeconfig(None));
+    assert_eq!(
+        read_kubernetes("kubeconfig /k here").api_server,
+        kubeconfig(Some("here".to_owned()))
+    );
+}
+
+#[test]
+fn kubernetes_without_zones_serves_those_of_its_block() {
+    let config = read("cluster.local:53 cluster.local:54 10.96.0.0/12:54 {\n kubernetes\n}").unwrap();
+    let zones = &config.servers[0].kubernetes.as_ref().unwrap().zones;
+    assert_eq!(
+        (zones.len(), &zones[0], &zones[16]),
+        (17, &name("cluster.local"), &name("111.10.in-addr.arpa"))
+    );
+}
+
+#[test]
+fn lists_the_options_that_limit_what_may_be_answered() {
+    for (option, limit) in [
+        ("namespaces ns1 ns2\nnamespaces ns3", Some("namespaces")),
+        ("namespace_labels a=b", Some("namespace_labels")),
+        ("labels a in (b, c)", Some("labels")),
+        ("ignore empty_service", Some("ignore")),
+        ("multicluster cluster.local", Some("multicluster")),
+        ("noendpoints", None),
+        ("endpoint_pod_names", None),
+        ("zonal", None),
+        (
+            "startup_timeout 5s\napiserver_qps 0.5\napiserver_burst 10\napiserver_max_inflight 2",
+            None,
+        ),
+    ] {
+        let text = format!(". {{\nkubernetes cluster.local {{\n{option}\n}}\n}}");
+        let config = read(&text).unwrap();
+        let kubernetes = config.servers[0].kubernetes.as_ref().unwrap();
+        assert_eq!(kubernetes.limits.first().map(|limit| limit.option), limit, "{option}");
+        assert_eq!(
+            kernel_may_answer(&config.servers[0]).is_err(),
+            limit.is_some(),
+            "{option}"
+        );
+        let waiting = format!("kubernetes {}", option.split([' ', '\n']).next().unwrap());
+        assert_eq!(config.not_in_force[0].name, waiting);
+        assert_eq!(config.not_in_force.len(), option.lines().count(), "{option}");
+    }
+}
+
+#[test]
+fn refuses_what_is_wrong_with_kubernetes() {
+    assert_errors(
+        &[
+            (
+                "ttl 3601",
+                "Corefile:3:5: expected a TTL from 0 to 3600 seconds, found `3601`",
+            ),
+            (
+                "ttl -1",
+                "Corefile:3:5: expected a TTL from 0 to 3600 seconds, found `-1`",
+            ),
+            (
+                "ttl 30s",
+                "Corefile:3:5: expected a TTL from 0 to 3600 seconds, found `30s`",
+            ),
+            ("ttl", "Corefile:3:1: `ttl` takes 1 argument, found 0"),
+            ("ttl 1 2", "Corefile:3:1: `ttl` takes 1 argument, found 2"),
+            (
+                "pods insecur",
+                "Corefile:3:6: unknown mode of `pods` `insecur`; did you mean `insecure`?",
+            ),
+            ("upstream", "Corefile:3:1: unknown option `upstream`"),
+            ("resyncperiod 5m", "Corefile:3:1: unknown option `resyncperiod`"),
+            (
+                "falthrough",
+                "Corefile:3:1: unknown option `falthrough`; did you mean `fallthrough`?",
+            ),
+            (
+                "fallthrough a..b",
+                "Corefile:3:13: expected a zone such as `cluster.local` or `10.96.0.0/12`, found `a..b`",
+            ),
+            (
+                "endpoint api:6443",
+                "Corefile:3:10: expected a URL such as `https://10.0.0.1:6443`, found `api:6443`",
+            ),
+            (
+                "endpoint http://",
+                "Corefile:3:10: expected a URL such as `https://10.0.0.1:6443`, found `http://`",
+            ),
+            (
+                "endpoint http://a http://b",
+                "Corefile:3:1: `endpoint` takes 1 argument, found 2",
+            ),
+            (
+                "endpoint http://a\ntls c k",
+                "Corefile:4:1: `tls` takes 3 arguments, found 2",
+            ),
+            (
+                "tls c k a",
+                "Corefile:3:1: `tls` has no effect without `endpoint`; add it or remove `tls`",
+            ),
+            (
+                "kubeconfig /k\nendpoint http://a",
+                "Corefile:4:1: `endpoint` and `kubeconfig` (at Corefile:3:1) exclude each other; remove one",
+            ),
+            (
+                "namespaces a\nnamespace_labels b",
+                "Corefile:3:1: `namespaces` and `namespace_labels` (at Corefile:4:1) exclude each other; remove one",
+            ),
+            (
+                "zonal\nnoendpoints",
+                "Corefile:3:1: `zonal` and `noendpoints` (at Corefile:4:1) exclude each other; remove one",
+            ),
+            (
+                "ignore empty_services",
+                "Corefile:3:8: unknown thing to `ignore` `empty_services`; did you mean `empty_service`?",
+            ),
+            (
+                "multicluster a.b",
+                "Corefile:3:14: expected one of the zones of `kubernetes` itself, found `a.b`",
+            ),
+            (
+                "startup_timeout soon",
+                "Corefile:3:17: expected a duration such as `5s` or `1m30s`, found `soon`",
+            ),
+            (
+                "apiserver_qps -1",
+                "Corefile:3:15: expected a number from 0, found `-1`",
+            ),
+            (
+                "apiserver_burst 1.5",
+                "Corefile:3:17: expected a whole number from 0, found `1.5`",
+            ),
+            (
+                "apiserver_max_inflight x",
+                "Corefile:3:24: expected a whole number from 0, found `x`",
+            ),
+        ],
+        |text| format!(". {{\nkubernetes cluster.local {{\n{text}\n}}\n}}"),
+    );
+    assert_errors(
+        &[
+            (
+                ". {\nkubernetes in-addr.arpa 10.0.0.0/8\n}",
+                "Corefile:2:1: `kubernetes` needs a zone that is not a reverse zone, such as `cluster.local`",
+            ),
+            (
+                "10.0.0.0/8 {\nkubernetes\n}",
+                "Corefile:2:1: `kubernetes` needs a zone that is not a reverse zone, such as `cluster.local`",
+            ),
+            (
+                ". {\nkubernetes cluster.local:53\n}",
+                "Corefile:2:12: expected a zone such as `cluster.local` or `10.96.0.0/12`, found `cluster.local:53`",
+            ),
+        ],
+        str::to_owned,
+    );
+}
+
+#[test]
+fn falls_through_for_the_names_that_it_says() {
+    for (option, name_of, expected) in [
+        ("", "1.0.0.10.in-addr.arpa", false),
+        ("fallthrough", "a.cluster.local", true),
+        ("fallthrough in-addr.arpa", "1.0.0.10.in-addr.arpa", true),
+        ("fallthrough in-addr.arpa", "a.cluster.local", false),
+    ] {
+        assert_eq!(
+            read_kubernetes(option).fallthrough.takes(&name(name_of)),
+            expected,
+            "{option} {name_of}"
+        );
+    }
+}
+
+#[test]
+fn reads_the_upstreams_of_forward() {
+    let server = read_server(
+        "forward . 8.8.8.8 1.1.1.1:5353 dns://9.9.9.9 ::1 [::2] [::3]:54 8.8.8.8:53 {\n except a.example b.example\n}\nforward c.example 10.0.0.1",
+    );
+    let [forward, other] = &server.forward[..] else {
+        panic!("{server:?}")
+    };
+    let expected = [
+        "8.8.8.8:53",
+        "1.1.1.1:5353",
+        "9.9.9.9:53",
+        "[::1]:53",
+        "[::2]:53",
+        "[::3]:54",
+    ];
+    assert_eq!(forward.find_servers().unwrap(), expected.map(address));
+    assert_eq!((&forward.from, &other.from), (&name("."), &name("c.example")));
+    for (name_of, expected) in [
+        ("a.example", false),
+        ("x.b.example", false),
+        ("c.example", true),
+        (".", true),
+    ] {
+        assert_eq!(forward.takes(&name(name_of)), expected, "{name_of}");
+    }
+    assert!(!other.takes(&name("example")));
+}
+
+#[test]
+fn reads_the_nameservers_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resolv.conf");
+    let server = read_server(&format!("forward . {} 10.0.0.1", path.display()));
+    let find = || server.forward[0].find_servers().map_err(|errors| errors.to_string());
+    let at = path.display();
+    let reason = "No such file or directory (os error 2)";
+    assert_eq!(find(), Err(format!("Corefile:2:11: cannot read {at}: {reason}")));
+    std::fs::write(&path, "search example.org\nnameserver fe80::1%eth0\n").unwrap();
+    assert_eq!(
+        find(),
+        Err(format!("Corefile:2:11: {at} names no nameserver by IP address"))
+    );
+    std::fs::write(&path, "nameserver 10.0.0.1\nnameserver 10.0.0.2\n").unwrap();
+    assert_eq!(find(), Ok(vec![address("10.0.0.1:53"), address("10.0.0.2:53")]));
+}
+
+#[test]
+fn finds_nameservers_in_a_resolv_conf() {
+    let text = "# nameserver 1.1.1.1\n;nameserver 2.2.2.2\nsearch a b\n\n nameserver\t10.0.0.2 # last\r\nnameserver ::1\n\
+                nameserver\nnameserver example.org\nnameserver fe80::1%eth0\nnameservers 3.3.3.3\noptions ndots:5";
+    assert_eq!(parse_nameservers(text), [address("10.0.0.2:53"), address("[::1]:53")]);
+}
+
+#[test]
+fn refuses_what_is_wrong_with_forward() {
+    let upstream = "an IP address with or without a port, or the path of a resolv.conf with a `/` in it";
+    let refuse = |word: &str| format!("Corefile:2:11: expected {upstream}, found `{word}`");
+    for word in [
+        "dns.example.org",
+        "8.8.8.888",
+        "8.8.8.8:99999",
+        "8.8.8.8:",
+        "resolv.conf",
+        "fe80::1%eth0",
+    ] {
+        assert_eq!(read(&format!(". {{\nforward . {word}\n}}")).unwrap_err(), refuse(word));
+    }
+    assert_errors(
+        &[
+            ("forward", "Corefile:2:1: `forward` takes 2 to 16 arguments, found 0"),
+            ("forward .", "Corefile:2:1: `forward` takes 2 to 16 arguments, found 1"),
+            (
+                "forward . tls://9.9.9.9",
+                "Corefile:2:11: `tls://` is not supported by kxdns; it speaks plain DNS only: write `dns://` or nothing",
+            ),
+            (
+                "forward 10.96.0.0/12 10.0.0.1",
+                "Corefile:2:9: expected one zone: a name, or a network on an octet (IPv4) or nibble (IPv6) boundary, found `10.96.0.0/12`",
+            ),
+            (
+                "forward . 8.8.8.8 {\nmax_fail 3\n}",
+                "Corefile:3:1: unknown option `max_fail`; did you mean `max_fails`?",
+            ),
+            (
+                "forward . 8.8.8.8 {\nforce_tcp yes\n}",
+                "Corefile:3:1: `force_tcp` takes no argument, found 1",
+            ),
+            (
+                "forward . 8.8.8.8 {\nexcept a..b\n}",
+                "Corefile:3:8: expected a zone such as `cluster.local` or `10.96.0.0/12`, found `a..b`",
+            ),
+            (
+                "forward . 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1",
+                "Corefile:2:1: `forward` takes 2 to 16 arguments, found 17",
+            ),
+        ],
+        |text| format!(". {{\n{text}\n}}"),
+    );
+}
+
+#[test]
+fn the_kernel_answers_only_beside_directives_that_leave_its_answers_alone() {
+    for (directive, reason) in [
+        ("errors", None),
+        ("log", None),
+        ("health", None),
+        ("ready", None),
+        ("prometheus", None),
+        ("forward . 8.8.8.8", None),
+        ("cache 30", None),
+        ("loop", None),
+        ("reload", None),
+        ("loadbalance", None),
+        ("loadbalance round_robin", None),
+        ("bind 10.0.0.1", None),
+        ("bufsize 1232", None),
+        ("debug", None),
+        ("pprof", None),
+        ("trace", None),
+        ("metadata", None),
+        ("root /", None),
+        ("cancel", None),
+        ("nsid", None),
+        (
+            "rewrite name a b",
+            Some("`rewrite` at Corefile:3:1 may change questions or answers"),
+        ),
+        (
+            "acl {\n block\n}",
+            Some("`acl` at Corefile:3:1 may refuse or divert questions"),
+        ),
+        (
+            "template ANY ANY",
+            Some("`template` at Corefile:3:1 may answer names of the cluster by itself"),
+        ),
+        (
+            "hosts",
+            Some("`hosts` at Corefile:3:1 may answer names of the cluster by itself"),
+        ),
+        (
+            "file x",
+            Some("`file` at Corefile:3:1 may answer names of the cluster by itself"),
+        ),
+        (
+            "auto",
+            Some("`auto` at Corefile:3:1 may answer names of the cluster by itself"),
+        ),
+        (
+            "etcd",
+            Some("`etcd` at Corefile:3:1 may answer names of the cluster by itself"),
+        ),
+        (
+            "k8s_external x",
+            Some("`k8s_external` at Corefile:3:1 may answer names of the cluster by itself"),
+        ),
+        (
+            "secondary",
+            Some("`secondary` at Corefile:3:1 may answer names of the cluster by itself"),
+        ),
+        (
+            "local",
+            Some("`local` at Corefile:3:1 may answer names of the cluster by itself"),
+        ),
+        ("dnssec", Some("`dnssec` at Corefile:3:1 signs answers")),
+        ("sign x", Some("`sign` at Corefile:3:1 signs answers")),
+        ("view x", Some("`view` at Corefile:3:1 may refuse or divert questions")),
+        ("tsig", Some("`tsig` at Corefile:3:1 may refuse or divert questions")),
+        ("any", Some("`any` at Corefile:3:1 may refuse or divert questions")),
+        ("dns64", Some("`dns64` at Corefile:3:1 may change questions or answers")),
+        (
+            "autopath @kubernetes",
+            Some("`autopath` at Corefile:3:1 may change questions or answers"),
+        ),
+        (
+            "header",
+            Some("`header` at Corefile:3:1 may change questions or answers"),
+        ),
+        (
+            "minimal",
+            Some("`minimal` at Corefile:3:1 may change questions or answers"),
+        ),
+        ("dnstap x", Some("`dnstap` at Corefile:3:1 has to see every question")),
+        (
+            "loadbalance weighted x",
+            Some("`loadbalance` at Corefile:3:1 puts the addresses of an answer in order"),
+        ),
+        (
+            "loadbalance {\n prefer 10.0.0.0/8\n}",
+            Some("`loadbalance` at Corefile:3:1 puts the addresses of an answer in order"),
+        ),
+    ] {
+        let server = read_server(&format!("kubernetes cluster.local\n{directive}"));
+        let verdict = kernel_may_answer(&server).map_err(|reason| reason.to_string());
+        assert_eq!(verdict.err().as_deref(), reason, "{directive}");
+    }
+}
+
+#[test]
+fn plans_zone_by_zone() {
+    let other = |zone: &str, at: &str| {
+        Some(format!(
+            "the server block at Corefile:{at} takes questions for `{zone}`"
+        ))
+    };
+    for (text, cluster, reverse) in [
+        (". {\nkubernetes cluster.local in-addr.arpa\n}", None, None),
+        (". {\nkubernetes cluster.local in-addr.arpa\n}\ncorp.example {\n}", None, None),
+        (
+            ". {\nkubernetes cluster.local in-addr.arpa\n}\n10.0.0.0/8 {\n}",
+            None,
+            other("10.in-addr.arpa.", "4:1"),
+        ),
+        (
+            ". {\nkubernetes cluster.local in-addr.arpa\n}\nns.svc.cluster.local:54 {\n}",
+            other("ns.svc.cluster.local.", "4:1"),
+            None,
+        ),
+        (". {\nkubernetes cluster.local in-addr.arpa\n}\nlocal {\n}", other("local.", "4:1"), None),
+        (". {\n}\nlocal in-addr.arpa {\nkubernetes cluster.local in-addr.arpa\n}", None, None),
+        (". {\nkubernetes cluster.local in-addr.arpa\n}\n.:54 {\n}", other(".", "4:1"), other(".", "4:1")),
+        (
+            "cluster.local {\nkubernetes cluster.local in-addr.arpa\n}",
+            None,
+            Some("no question for `in-addr.arpa.` reaches `kubernetes` at Corefile:2:1: no zone of its server block holds it".to_owned()),
+        ),
+        (
+            ". {\nkubernetes cluster.local in-addr.arpa {\nlabels a\n}\n}",
+            Some("option `labels` of `kubernetes` at Corefile:3:1 changes which names there are, and is not in force yet".to_owned()),
+            Some("option `labels` of `kubernetes` at Corefile:3:1 changes which names there are, and is not in force yet".to_owned()),
+        ),
+    ] {
+        let plans = read(text).unwrap().plan();
+        let reasons: Vec<_> = plans.iter().map(|plan| plan.verdict.as_ref().err().map(Reason::to_string)).collect();
+        assert_eq!(reasons, [cluster, reverse], "{text:?}");
+        assert_eq!((&plans[0].zone, plans[0].ttl), (&name("cluster.local"), 5));
+    }
+}
+
+#[test]
+fn a_configuration_in_force_as_a_whole_needs_no_warning() {
+    let config = read(". {\n kubernetes cluster.local {\n ttl 30\n }\n forward . 8.8.8.8\n prometheus\n}").unwrap();
+    assert_eq!(config.describe_not_in_force(), None);
+}

@@ -1,0 +1,123 @@
+//! Opening the server's sockets, apart from serving them, so that a port in use is known at start.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::anyhow;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+use super::udp::UdpListener;
+
+/// Connections that the kernel completes before they are accepted.
+const TCP_BACKLOG: i32 = 1024;
+
+/// Open sockets, one of UDP and one of TCP for each address.
+pub struct Listeners {
+    pub(super) udp: Vec<UdpListener>,
+    pub(super) tcp: Vec<TcpListener>,
+}
+
+/// Opens UDP and TCP sockets on these addresses; `[::]` takes IPv4 in too, and is `0.0.0.0` on a host without IPv6.
+///
+/// An error is one line that names the address and the way out.
+pub fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Listeners> {
+    let udp = addresses
+        .iter()
+        .map(|&address| bind_udp(address))
+        .collect::<anyhow::Result<_>>()?;
+    let tcp = addresses
+        .iter()
+        .map(|&address| bind_tcp(address))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Listeners { udp, tcp })
+}
+
+fn bind_udp(address: SocketAddr) -> anyhow::Result<UdpListener> {
+    open(address, Type::DGRAM, Protocol::UDP)
+        .and_then(|socket| UdpListener::new(socket.into()))
+        .map_err(|error| explain(&error, address, "UDP"))
+}
+
+fn bind_tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listen = |socket: Socket| {
+        socket.listen(TCP_BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    open(address, Type::STREAM, Protocol::TCP)
+        .and_then(listen)
+        .map_err(|error| explain(&error, address, "TCP"))
+}
+
+fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let (socket, address) = match Socket::new(Domain::for_address(address), kind, Some(protocol)) {
+        Err(error) if is_without_ipv6(&error, address) => {
+            let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            (Socket::new(Domain::IPV4, kind, Some(protocol))?, address)
+        }
+        socket => (socket?, address),
+    };
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    // A listener may come back while connections of its predecessor linger; UDP has no such state to wait for.
+    socket.set_reuse_address(kind == Type::STREAM)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn is_without_ipv6(error: &io::Error, address: SocketAddr) -> bool {
+    address.is_ipv6()
+        && address.ip().is_unspecified()
+        && error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+/// Says what stands in the way of a socket, and the way out.
+fn explain(error: &io::Error, address: SocketAddr, protocol: &str) -> anyhow::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "address in use; another DNS server runs here. Stop it, use `bind` in the Corefile, or run with --kernel-only"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; run as root, give it CAP_NET_BIND_SERVICE, or run with --kernel-only"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface has this address; correct `bind` in the Corefile, or run with --kernel-only"
+        }
+        _ => return anyhow!("cannot listen on {address} ({protocol}): {error}"),
+    };
+    anyhow!("cannot listen on {address} ({protocol}): {advice}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn says_in_one_line_what_to_do_about_a_port_in_use() {
+        let first = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let (udp, tcp) = (first.udp[0].local_addr(), first.tcp[0].local_addr().unwrap());
+        let cases = [
+            (udp, "UDP", bind_udp(udp).map(drop)),
+            (tcp, "TCP", bind_tcp(tcp).map(drop)),
+        ];
+        for (address, protocol, opened) in cases {
+            let expected = format!(
+                "cannot listen on {address} ({protocol}): address in use; another DNS server runs here. \
+                 Stop it, use `bind` in the Corefile, or run with --kernel-only"
+            );
+            assert_eq!(opened.unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn names_an_address_that_no_interface_has() {
+        // TEST-NET-1 (RFC 5737) is on no interface.
+        let error = bind(&["192.0.2.1:0".parse().unwrap()]).err().unwrap().to_string();
+        assert!(
+            error.starts_with("cannot listen on 192.0.2.1:0 (UDP): no interface has this address;"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! The TCP side of the server: length-prefixed messages (RFC 1035, 4.2.2), answered one at a time and in order.
+//!
+//! As in CoreDNS a connection may ask any number of queries, and is closed when none comes for a while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use super::respond::{Responder, Response, Transport};
+
+/// Connections that one listener serves at a time; further ones wait in its backlog.
+const MAX_CONNECTIONS: usize = 1000;
+
+/// How long a new connection may take to ask its first query.
+const FIRST_QUERY: Duration = Duration::from_secs(3);
+
+/// How long a connection may stay silent between queries.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How long a client may take to make room for a reply.
+const WRITE: Duration = Duration::from_secs(5);
+
+/// How long to wait after a failed accept, which no event announces the end of.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// A stream of DNS messages.
+pub(super) type Messages = Framed<TcpStream, LengthDelimitedCodec>;
+
+/// Frames a TCP stream into DNS messages: a length of two bytes, then the message.
+pub(super) fn frame(stream: TcpStream) -> Messages {
+    LengthDelimitedCodec::builder()
+        .length_field_type::<u16>()
+        .new_framed(stream)
+}
+
+/// Accepts connections until `shutdown` and answers their queries.
+pub(super) async fn serve(
+    listener: TcpListener,
+    responder: Arc<Responder>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => return,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        if let Some((stream, slot)) = accepted {
+            let (responder, shutdown) = (responder.clone(), shutdown.clone());
+            tasks.spawn(async move {
+                let _slot = slot;
+                converse(frame(stream), &responder, &shutdown).await;
+            });
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = slots.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, slot)),
+        Err(error) => {
+            warn!("cannot accept DNS queries over TCP: {error}");
+            sleep(ACCEPT_RETRY).await;
+            None
+        }
+    }
+}
+
+/// Answers one connection's queries until either side has had enough.
+async fn converse(mut messages: Messages, responder: &Responder, shutdown: &CancellationToken) {
+    let mut patience = FIRST_QUERY;
+    loop {
+        let query = tokio::select! {
+            () = shutdown.cancelled() => return,
+            query = timeout(patience, messages.next()) => query,
+        };
+        let Ok(Some(Ok(query))) = query else {
+            return;
+        };
+        if let Some(reply) = answer(responder, &query).await
+            && !matches!(timeout(WRITE, messages.send(reply)).await, Ok(Ok(())))
+        {
+            return;
+        }
+        patience = IDLE;
+    }
+}
+
+async fn answer(responder: &Responder, query: &[u8]) -> Option<Bytes> {
+    match responder.respond(query, Transport::Tcp) {
+        Response::Silence => None,
+        Response::Reply(reply) => Some(reply.into()),
+        Response::Forward(forward) => Some(responder.forward(forward).await.into()),
+    }
+}

@@ -1,0 +1,334 @@
+//! The whole server, over sockets of the loopback interface.
+
+use std::net::SocketAddr;
+use std::sync::RwLock;
+
+use bytes::Bytes;
+use futures::{SinkExt, StreamExt as _};
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::task::JoinHandle;
+
+use super::respond::Transport;
+use super::testing::*;
+use super::*;
+use crate::index::{Event, ObjectKey, Service, ServiceKind};
+use crate::name::Name;
+use crate::zone::{ServedZone, ZoneTable};
+
+/// Long enough for any step of these tests on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server on the loopback interface.
+struct Server {
+    udp: SocketAddr,
+    tcp: SocketAddr,
+    zones: SharedZoneTable,
+    registry: Registry,
+    shutdown: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts a server of `cluster.local`, which is not synced yet.
+    fn start(address: &str, upstreams: Option<Upstreams>) -> Self {
+        let listeners = bind(&[address.parse().unwrap()]).unwrap();
+        let (udp, tcp) = (listeners.udp[0].local_addr(), listeners.tcp[0].local_addr().unwrap());
+        let zone = ServedZone {
+            name: Name::parse("cluster.local").unwrap(),
+            ttl: 30,
+        };
+        let zones = SharedZoneTable::new(RwLock::new(ZoneTable::new(vec![zone])));
+        let mut registry = Registry::default();
+        let metrics = ServerMetrics::register(&mut registry);
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(serve(listeners, zones.clone(), upstreams, metrics, shutdown.clone()));
+        Self {
+            udp,
+            tcp,
+            zones,
+            registry,
+            shutdown,
+            serving,
+        }
+    }
+
+    /// Makes `web.default` the one Service there is.
+    fn sync(&self) {
+        let key = ObjectKey {
+            namespace: "default".into(),
+            name: "web".into(),
+        };
+        let kind = ServiceKind::ClusterIp(vec!["10.96.0.80".parse().unwrap()]);
+        self.zones
+            .write()
+            .unwrap()
+            .update(Event::Reset(vec![Service { key, kind }]), 1_700_000_000);
+    }
+
+    async fn ask(&self, query: &[u8]) -> Vec<u8> {
+        ask_udp(self.udp, query).await
+    }
+}
+
+fn unsynced_zones() -> SharedZoneTable {
+    let zone = ServedZone {
+        name: Name::parse("cluster.local").unwrap(),
+        ttl: 30,
+    };
+    SharedZoneTable::new(RwLock::new(ZoneTable::new(vec![zone])))
+}
+
+async fn ask_udp(server: SocketAddr, query: &[u8]) -> Vec<u8> {
+    let socket = UdpSocket::bind((if server.is_ipv4() { "0.0.0.0" } else { "::" }, 0))
+        .await
+        .unwrap();
+    socket.connect(server).await.unwrap();
+    socket.send(query).await.unwrap();
+    let mut reply = Vec::with_capacity(65535);
+    timeout(PATIENCE, socket.recv_buf(&mut reply))
+        .await
+        .expect("a reply")
+        .unwrap();
+    reply
+}
+
+/// Asks all of these on one connection, ends the sending side, and reads what comes.
+async fn converse(server: SocketAddr, queries: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut messages = tcp::frame(TcpStream::connect(server).await.unwrap());
+    for query in queries {
+        messages.feed(Bytes::copy_from_slice(query)).await.unwrap();
+    }
+    SinkExt::<Bytes>::flush(&mut messages).await.unwrap();
+    messages.get_mut().shutdown().await.unwrap();
+    let replies = messages.map(|reply| reply.unwrap().to_vec()).collect();
+    timeout(PATIENCE, replies)
+        .await
+        .expect("replies and the end of the stream")
+}
+
+/// The flags, and the counts of answers and authority records.
+fn summary(reply: &[u8]) -> ([u8; 2], u8, u8) {
+    ([reply[2], reply[3]], reply[7], reply[9])
+}
+
+const SERVFAIL: ([u8; 2], u8, u8) = ([0x81, 2], 0, 0);
+const REFUSED: ([u8; 2], u8, u8) = ([0x81, 5], 0, 0);
+
+#[tokio::test]
+async fn answers_from_the_zone_table() {
+    let server = Server::start("127.0.0.1:0", None);
+    server.sync();
+    let reply = server.ask(&query("web.default.svc.cluster.local", 1)).await;
+    assert_eq!(summary(&reply), ([0x85, 0], 1, 0));
+    assert!(reply.ends_with(&[10, 96, 0, 80]));
+    assert_eq!(
+        summary(&server.ask(&query("web.default.svc.cluster.local", 28)).await),
+        ([0x85, 0], 0, 1)
+    );
+    let mut metrics = String::new();
+    text::encode(&mut metrics, &server.registry).unwrap();
+    let expected = "kxdns_server_responses_total{source=\"zone\",rcode=\"NOERROR\"} 2\n";
+    assert!(metrics.contains(expected), "{metrics}");
+}
+
+#[tokio::test]
+async fn fails_rather_than_ask_others_about_names_of_its_own() {
+    let (upstream, seen) = script(Transport::Udp, |query| vec![strange_reply(query)]).await;
+    let server = Server::start("127.0.0.1:0", Some(upstreams(&[upstream])));
+    assert_eq!(
+        summary(&server.ask(&query("web.default.svc.cluster.local", 1)).await),
+        SERVFAIL,
+        "not synced"
+    );
+    server.sync();
+    assert_eq!(
+        summary(&server.ask(&query("web.default.svc.cluster.local", 33)).await),
+        SERVFAIL,
+        "SRV"
+    );
+    assert_eq!(
+        summary(&server.ask(&query("cluster.local", 252)).await),
+        REFUSED,
+        "AXFR"
+    );
+    assert_eq!(seen.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn forwards_what_it_does_not_own() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let (upstream, _) = script(transport, |query| vec![strange_reply(query)]).await;
+        let server = Server::start("127.0.0.1:0", Some(upstreams(&[upstream])));
+        server.sync();
+        let mut chaos = query("web.default.svc.cluster.local", 16);
+        *chaos.last_mut().unwrap() = 3;
+        for query in [query("www.example.com", 1), query("example.com", 252), chaos] {
+            let reply = match transport {
+                Transport::Udp => server.ask(&query).await,
+                Transport::Tcp => converse(server.tcp, std::slice::from_ref(&query)).await.remove(0),
+            };
+            assert_eq!(reply, strange_reply(&query), "{transport:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn refuses_what_nobody_answers_for() {
+    let only = Upstreams {
+        from: vec![Name::parse("example.org").unwrap()],
+        ..upstreams(&[closed_port()])
+    };
+    for upstreams in [None, Some(only)] {
+        let server = Server::start("127.0.0.1:0", upstreams);
+        assert_eq!(summary(&server.ask(&query("www.example.com", 1)).await), REFUSED);
+    }
+}
+
+#[tokio::test]
+async fn fails_when_no_upstream_replies() {
+    let server = Server::start("127.0.0.1:0", Some(upstreams(&[closed_port()])));
+    let query = with_opt(query("www.example.com", 1), 1232, 0, b"");
+    let reply = server.ask(&query).await;
+    assert_eq!(summary(&reply), SERVFAIL);
+    assert_eq!(reply[4..], query[4..]);
+}
+
+#[test]
+fn refuses_when_too_many_wait_for_upstreams() {
+    let metrics = ServerMetrics::register(&mut Registry::default());
+    let responder = Responder::new(unsynced_zones(), Some(upstreams(&[closed_port()])), metrics);
+    let respond = || responder.respond(&query("www.example.com", 1), Transport::Udp);
+    let waiting: Vec<_> = (0..respond::MAX_FORWARDED).map(|_| respond()).collect();
+    assert!(
+        waiting
+            .iter()
+            .all(|response| matches!(response, respond::Response::Forward(_)))
+    );
+    assert!(matches!(respond(), respond::Response::Reply(reply) if summary(&reply) == REFUSED));
+    drop(waiting);
+    assert!(matches!(respond(), respond::Response::Forward(_)));
+}
+
+#[tokio::test]
+async fn gates_headers_before_it_asks_the_zones() {
+    let server = Server::start("127.0.0.1:0", None);
+    server.sync();
+    let query = query("web.default.svc.cluster.local", 1);
+    let bad_version = server.ask(&with_opt(query.clone(), 1232, 0x0001_0000, b"")).await;
+    assert!(
+        bad_version.ends_with(b"\x00\x00\x29\x00\x00\x01\x00\x00\x00\x00\x00"),
+        "{bad_version:02x?}"
+    );
+    assert_eq!(server.ask(&query[..12]).await, bare_reply(&query, 2));
+}
+
+#[tokio::test]
+async fn reads_512_bytes_of_a_datagram_and_all_of_a_stream() {
+    let server = Server::start("127.0.0.1:0", None);
+    server.sync();
+    let padded = |len: u16| {
+        let padding = [&[0, 12], &len.to_be_bytes()[..], &vec![0; len.into()]].concat();
+        with_opt(query("web.default.svc.cluster.local", 1), 1232, 0, &padding)
+    };
+    assert_eq!(padded(450).len(), 512);
+    assert_eq!(summary(&server.ask(&padded(450)).await), ([0x85, 0], 1, 0));
+    assert_eq!(summary(&server.ask(&padded(451)).await), ([0x81, 1], 0, 0));
+    assert_eq!(
+        summary(&converse(server.tcp, &[padded(451)]).await[0]),
+        ([0x85, 0], 1, 0)
+    );
+}
+
+#[tokio::test]
+async fn is_silent_to_what_is_no_query() {
+    let server = Server::start("127.0.0.1:0", None);
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(server.udp).await.unwrap();
+    let (response, asked) = (strange_reply(&query("a", 1)), query("b", 1));
+    for datagram in [&[][..], &asked[..11], &response, &asked] {
+        socket.send(datagram).await.unwrap();
+    }
+    let mut reply = [0; 512];
+    // They are answered in order: the first reply to come is to the last datagram.
+    let len = timeout(PATIENCE, socket.recv(&mut reply))
+        .await
+        .expect("a reply")
+        .unwrap();
+    assert_eq!(reply[12..len], asked[12..]);
+}
+
+#[tokio::test]
+async fn answers_many_queries_of_a_connection_in_order_even_after_its_fin() {
+    let (upstream, _) = script(Transport::Tcp, |query| vec![strange_reply(query)]).await;
+    let server = Server::start("127.0.0.1:0", Some(upstreams(&[upstream])));
+    server.sync();
+    let name = |index| match index % 2 {
+        0 => format!("n{index}.example.com"),
+        _ => format!("n{index}.default.svc.cluster.local"),
+    };
+    let queries: Vec<_> = (0..50).map(|index| query(&name(index), 1)).collect();
+    let replies = converse(server.tcp, &queries).await;
+    assert_eq!(replies.len(), queries.len());
+    for (query, reply) in queries.iter().zip(&replies) {
+        assert_eq!(reply[12..query.len()], query[12..]);
+    }
+}
+
+#[tokio::test]
+async fn closes_a_connection_that_asks_nothing() {
+    let server = Server::start("127.0.0.1:0", None);
+    let mut stream = TcpStream::connect(server.tcp).await.unwrap();
+    let read = timeout(PATIENCE, stream.read(&mut [0; 1]))
+        .await
+        .expect("the end of the stream");
+    assert_eq!(read.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn replies_from_the_address_that_was_asked() {
+    let server = Server::start("[::]:0", None);
+    // A connected socket takes replies from the address that it asked alone; the route would choose 127.0.0.1.
+    for host in ["127.0.0.1", "127.0.0.2", "::1"] {
+        let address = SocketAddr::new(host.parse().unwrap(), server.udp.port());
+        assert_eq!(summary(&ask_udp(address, &query("a", 1)).await), REFUSED, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn answers_every_datagram_of_a_burst() {
+    let server = Server::start("127.0.0.1:0", None);
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(server.udp).await.unwrap();
+    let asked = query("a", 1);
+    for index in 0..100 {
+        socket.send(&[&[index], &asked[1..]].concat()).await.unwrap();
+    }
+    let mut reply = [0; 512];
+    for index in 0..100 {
+        timeout(PATIENCE, socket.recv(&mut reply))
+            .await
+            .expect("a reply to each")
+            .unwrap();
+        assert_eq!(reply[0], index);
+    }
+}
+
+#[tokio::test]
+async fn finishes_what_is_in_progress_at_shutdown() {
+    let (upstream, seen) = script(Transport::Udp, |_| vec![]).await;
+    let server = Server::start("127.0.0.1:0", Some(upstreams(&[upstream])));
+    let address = server.udp;
+    let asking = tokio::spawn(async move { ask_udp(address, &query("www.example.com", 1)).await });
+    while seen.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    server.shutdown.cancel();
+    assert_eq!(summary(&asking.await.unwrap()), SERVFAIL);
+    timeout(PATIENCE, server.serving)
+        .await
+        .expect("the server ends")
+        .unwrap();
+}
