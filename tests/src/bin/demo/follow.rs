@@ -60,17 +60,18 @@ impl Watcher {
         })
     }
 
-    /// Asks until the answer is the expected address, or until there is none; returns the time of that query.
+    /// Asks until the answer is the expected address, or until there is none; returns how long that took.
     fn await_answer(&self, expected: Option<Ipv4Addr>) -> Result<Duration> {
         let start = Instant::now();
         for id in (1..=u16::MAX).cycle() {
-            let elapsed = start.elapsed();
+            let asked = start.elapsed();
             let reply = ask_by(&self.socket, &self.question, id, SILENCE)?;
             let address = reply.and_then(|reply| reply.addresses.first().copied());
             if address == expected.map(IpAddr::V4) {
-                return Ok(elapsed);
+                // Silence is known to be silence later than it began.
+                return Ok(address.map_or(asked, |_| start.elapsed()));
             }
-            if elapsed > PATIENCE {
+            if asked > PATIENCE {
                 bail!("after {PATIENCE:?} the kernel still says {address:?} for {NAME}");
             }
         }

@@ -125,7 +125,7 @@ impl Stage {
         ))?;
         page.line("  visitor   10.244.1.7     a pod in the namespace staging")?;
         page.note(&format!(
-            "  kube-dns is {KUBE_DNS}. Two nftables rules stand for kube-proxy: what the kernel does not"
+            "  kube-dns is {KUBE_DNS}. Some nftables rules stand for kube-proxy: what the kernel does not"
         ))?;
         page.note("  answer at that address goes to the agent's server, web-service's address goes to the pod web.")
     }
