@@ -7,6 +7,8 @@ use crate::outcome::Pass;
 
 /// The type code of an A question (RFC 1035, 3.2.2).
 pub const TYPE_A: u16 = 1;
+/// The type code of an SOA question (RFC 1035, 3.2.2).
+pub const TYPE_SOA: u16 = 6;
 /// The type code of an AAAA question (RFC 3596, 2.1).
 pub const TYPE_AAAA: u16 = 28;
 
@@ -169,6 +171,8 @@ pub fn decide<N: ?Sized>(tables: &impl Tables<N>, name: &N, qtype: u16) -> Verdi
     let Lookup { finding, entry } = tables.find(name);
     let action = match finding {
         Finding::Found => answer(entry.types, qtype),
+        // As CoreDNS does: any name of a zone has the zone's SOA, if only to say that there is none of its own.
+        Finding::Absent if qtype == TYPE_SOA => Action::NoData,
         Finding::Absent => Action::NxDomain,
         Finding::Unknown(reason) => Action::Pass(reason),
     };

@@ -4,7 +4,7 @@
 //! answer follows the question, the OPT record follows the answer. Replies mean what CoreDNS's `kubernetes` plugin
 //! means: AA set, RA clear, RD and CD copied, the OPT record echoed with the requestor's size.
 
-use crate::decide::{Action, Entry, TYPE_A, TYPE_AAAA, Verdict, Zone};
+use crate::decide::{Action, Entry, TYPE_A, TYPE_AAAA, TYPE_SOA, Verdict, Zone};
 use crate::outcome::{Kind, Outcome, Pass, Rcode};
 use crate::packet::{Frame, Packet, PacketMut, hide};
 use crate::query::{DNS_HEADER_LEN, FLAG_RD, IPV4_LEN, Ip, OPT_LEN, Opt, Query, UDP_LEN};
@@ -130,7 +130,6 @@ fn record(name: [u8; 2], rtype: u16, ttl: u32, data_len: u16) -> [u8; 12] {
 /// The zone's SOA record (RFC 1035, 3.3.13): `ns.dns` and `hostmaster` in the zone, whose name is the question's tail.
 #[inline(always)]
 fn write_soa(frame: &mut PacketMut<'_>, at: usize, query: &Query, zone: Zone, serial: u32) -> Option<usize> {
-    const TYPE_SOA: u16 = 6;
     let at = bound(at);
     let zone_at = (DNS_HEADER_LEN + query.name_len - usize::from(zone.name_len)) as u16;
     let [zone_0, zone_1] = (0xc000 | zone_at).to_be_bytes();

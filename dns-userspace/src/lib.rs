@@ -9,7 +9,10 @@
 pub mod corefile;
 pub mod index;
 pub mod kernel;
+pub mod manifests;
 pub mod metrics;
 pub mod name;
+pub mod records;
 pub mod server;
+pub mod watch;
 pub mod zone;

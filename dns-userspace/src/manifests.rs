@@ -1,0 +1,296 @@
+//! Services from manifests instead of an API server, followed as the files change.
+//!
+//! What `kubectl apply -f` reads is read here: files of YAML documents or JSON, `List`s, and folders, whose `*.yaml`,
+//! `*.yml` and `*.json` files count, those in folders below them or with a leading dot do not. Objects of other kinds are
+//! ignored. There is no API server behind it: nothing assigns a cluster IP, a manifest has to have it.
+//!
+//! Files are replaced best by renaming another over them, or by swapping `..data` as a ConfigMap's volume does; a file
+//! written in place is read once its writer closes it.
+
+mod document;
+mod place;
+mod set;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use self::place::Places;
+use self::set::ManifestSet;
+use crate::index::Event;
+
+/// Manifests that are followed.
+#[derive(Debug)]
+pub struct Manifests {
+    places: Places,
+    set: ManifestSet,
+    watcher: RecommendedWatcher,
+    changed: Arc<Notify>,
+}
+
+impl Manifests {
+    /// Opens these files and folders.
+    ///
+    /// # Errors
+    ///
+    /// One that names the path that does not exist or cannot be watched. Broken content is none: it is reported while
+    /// [`Manifests::follow`] runs, and may be mended.
+    pub fn open(paths: &[PathBuf]) -> anyhow::Result<Self> {
+        let places = Places::new(paths)?;
+        let changed = Arc::new(Notify::new());
+        let watcher = {
+            let (places, changed) = (places.clone(), changed.clone());
+            notify::recommended_watcher(move |event| {
+                if places.concerns(event) {
+                    changed.notify_one();
+                }
+            })
+            .context("cannot watch files")?
+        };
+        let mut manifests = Self {
+            places,
+            set: ManifestSet::default(),
+            watcher,
+            changed,
+        };
+        let armed = manifests.arm();
+        armed.map_err(|(folder, error)| anyhow!("--manifests: {}: {error}", folder.display()))?;
+        Ok(manifests)
+    }
+
+    /// Sends a reset once every file could be read, then what changes, until `shutdown` is cancelled or nobody listens.
+    ///
+    /// What cannot be read is told once and leaves its last good content in force; until every file has been good once,
+    /// nothing is sent, since names would be denied that exist.
+    pub async fn follow(mut self, events: mpsc::Sender<Event>, shutdown: CancellationToken) {
+        let changed = self.changed.clone();
+        loop {
+            let update;
+            (self, update) = match tokio::task::spawn_blocking(move || self.read()).await {
+                Ok(read) => read,
+                Err(error) => return error!("manifests are followed no more: {error}"),
+            };
+            for event in update {
+                if events.send(event).await.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = changed.notified() => {}
+            }
+        }
+    }
+
+    /// Reads everything again. Watching comes before, so that no change falls between the two.
+    fn read(mut self) -> (Self, Vec<Event>) {
+        let unwatched = self.arm();
+        let mut texts = self.places.read();
+        if let Err((folder, error)) = unwatched {
+            texts.entry(folder).or_insert(Err(error));
+        }
+        let update = self.set.update(texts);
+        for complaint in update.complaints {
+            warn!("{complaint}");
+        }
+        (self, update.events)
+    }
+
+    /// Watches the folders anew, since one may have been replaced; fails with the first that cannot be watched.
+    fn arm(&mut self) -> Result<(), (PathBuf, String)> {
+        self.places.folders().into_iter().try_for_each(|folder| {
+            self.watcher
+                .watch(&folder, RecursiveMode::NonRecursive)
+                .map_err(|error| match error.kind {
+                    notify::ErrorKind::MaxFilesWatch => (
+                        folder,
+                        "cannot be watched for changes: too many watches; raise fs.inotify.max_user_watches".into(),
+                    ),
+                    _ => (folder, format!("cannot be watched for changes: {error}")),
+                })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::index::{ObjectKey, Service, ServiceKind};
+
+    #[tokio::test]
+    async fn follows_a_file_through_writing_renaming_and_removal() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("web.yaml");
+        fs::write(&path, manifest("web", 1)).unwrap();
+        let mut followed = Followed::new(&[folder.path()]);
+        assert_eq!(followed.next().await, Event::Reset(vec![service("web", 1)]));
+
+        fs::write(&path, manifest("web", 2)).unwrap();
+        assert_eq!(followed.next().await, Event::Apply(service("web", 2)));
+
+        let draft = folder.path().join("web.draft");
+        fs::write(&draft, manifest("web", 3)).unwrap();
+        fs::rename(&draft, &path).unwrap();
+        assert_eq!(followed.next().await, Event::Apply(service("web", 3)));
+
+        fs::write(folder.path().join("other.json"), r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "other"}, "spec": {"clusterIP": "10.0.0.4"}}"#).unwrap();
+        assert_eq!(followed.next().await, Event::Apply(service("other", 4)));
+
+        fs::remove_file(&path).unwrap();
+        assert_eq!(followed.next().await, Event::Delete(key("web")));
+    }
+
+    #[tokio::test]
+    async fn follows_a_single_file_that_is_replaced_by_renaming() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("web.yaml");
+        fs::write(&path, manifest("web", 1)).unwrap();
+        let mut followed = Followed::new(&[&path]);
+        assert_eq!(followed.next().await, Event::Reset(vec![service("web", 1)]));
+        for last in 2..5 {
+            let draft = folder.path().join("draft");
+            fs::write(&draft, manifest("web", last)).unwrap();
+            fs::rename(&draft, &path).unwrap();
+            assert_eq!(followed.next().await, Event::Apply(service("web", last)));
+        }
+    }
+
+    #[tokio::test]
+    async fn follows_a_config_map_volume() {
+        let volume = TempDir::new().unwrap();
+        let publish = |version: &str, last| {
+            fs::create_dir(volume.path().join(version)).unwrap();
+            fs::write(volume.path().join(version).join("web.yaml"), manifest("web", last)).unwrap();
+            symlink(version, volume.path().join("..data_tmp")).unwrap();
+            fs::rename(volume.path().join("..data_tmp"), volume.path().join("..data")).unwrap();
+        };
+        publish("..1", 1);
+        let path = volume.path().join("web.yaml");
+        symlink("..data/web.yaml", &path).unwrap();
+        for paths in [[volume.path()], [&path]] {
+            let mut followed = Followed::new(&paths);
+            let Event::Reset(services) = followed.next().await else {
+                panic!("the first event is a reset")
+            };
+            let ServiceKind::ClusterIp(addresses) = &services[0].kind else {
+                panic!("it has a cluster IP")
+            };
+            let last = addresses[0]
+                .to_string()
+                .trim_start_matches("10.0.0.")
+                .parse::<u8>()
+                .unwrap()
+                + 1;
+            publish(&format!("..{last}"), last);
+            assert_eq!(followed.next().await, Event::Apply(service("web", last)));
+        }
+    }
+
+    #[tokio::test]
+    async fn keeps_the_last_good_state_while_a_folder_is_gone_and_follows_its_return() {
+        let parent = TempDir::new().unwrap();
+        let folder = parent.path().join("manifests");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("web.yaml"), manifest("web", 1)).unwrap();
+        let mut followed = Followed::new(&[&folder]);
+        assert_eq!(followed.next().await, Event::Reset(vec![service("web", 1)]));
+
+        let aside = parent.path().join("aside");
+        fs::rename(&folder, &aside).unwrap();
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("draft"), manifest("web", 2)).unwrap();
+        fs::rename(folder.join("draft"), folder.join("web.yaml")).unwrap();
+        // Between the two steps the folder may have been seen without its file.
+        let mut event = followed.next().await;
+        if event == Event::Delete(key("web")) {
+            event = followed.next().await;
+        }
+        assert_eq!(event, Event::Apply(service("web", 2)));
+        fs::write(folder.join("draft"), manifest("web", 3)).unwrap();
+        fs::rename(folder.join("draft"), folder.join("web.yaml")).unwrap();
+        assert_eq!(followed.next().await, Event::Apply(service("web", 3)));
+    }
+
+    #[tokio::test]
+    async fn ends_when_it_is_told_to() {
+        let folder = TempDir::new().unwrap();
+        let (events, mut received) = mpsc::channel(8);
+        let shutdown = CancellationToken::new();
+        let followed = Manifests::open(&[folder.path().into()])
+            .unwrap()
+            .follow(events, shutdown.clone());
+        let task = tokio::spawn(followed);
+        assert_eq!(received.recv().await, Some(Event::Reset(vec![])));
+        shutdown.cancel();
+        task.await.unwrap();
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_an_error() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("nowhere.yaml");
+        let error = Manifests::open(std::slice::from_ref(&path)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("--manifests {}: no such file or folder", path.display())
+        );
+    }
+
+    struct Followed {
+        received: mpsc::Receiver<Event>,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    impl Followed {
+        fn new<P: AsRef<Path>>(paths: &[P]) -> Self {
+            let paths: Vec<_> = paths.iter().map(|path| path.as_ref().to_owned()).collect();
+            let (events, received) = mpsc::channel(8);
+            let manifests = Manifests::open(&paths).unwrap();
+            Self {
+                received,
+                task: tokio::spawn(manifests.follow(events, CancellationToken::new())),
+            }
+        }
+
+        async fn next(&mut self) -> Event {
+            let received = tokio::time::timeout(Duration::from_secs(10), self.received.recv()).await;
+            received.expect("no event came").expect("the follower has ended")
+        }
+    }
+
+    impl Drop for Followed {
+        fn drop(&mut self) {
+            self.task.abort();
+        }
+    }
+
+    fn manifest(name: &str, last: u8) -> String {
+        format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\nspec:\n  clusterIP: 10.0.0.{last}\n")
+    }
+
+    fn service(name: &str, last: u8) -> Service {
+        Service {
+            key: key(name),
+            kind: ServiceKind::ClusterIp(vec![[10, 0, 0, last].into()]),
+        }
+    }
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey {
+            namespace: "default".into(),
+            name: name.into(),
+        }
+    }
+}

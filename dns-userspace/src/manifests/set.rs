@@ -1,0 +1,330 @@
+//! What all manifests say together: pure state, from texts to events and complaints.
+//!
+//! A file that is broken keeps its last good content in force, an object that stands in two places keeps its last good
+//! state, and nothing else is held up by either.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::document::{self, PlacedService};
+use super::place::Texts;
+use crate::index::{Event, ObjectKey, Service, ServiceKind};
+
+/// The manifests as they were read last.
+#[derive(Debug, Default)]
+pub(super) struct ManifestSet {
+    files: BTreeMap<PathBuf, File>,
+    in_force: BTreeMap<ObjectKey, ServiceKind>,
+    synced: bool,
+    told: BTreeSet<String>,
+}
+
+/// What follows from reading the manifests again.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Update {
+    /// What changed: nothing before every file was good once, then a reset, then differences.
+    pub(super) events: Vec<Event>,
+    /// What is wrong and was not, each in one line.
+    pub(super) complaints: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct File {
+    /// What `content` or `error` was made of.
+    text: Option<String>,
+    /// The last good content.
+    content: Option<Vec<PlacedService>>,
+    error: Option<String>,
+}
+
+impl ManifestSet {
+    /// Takes the present texts in.
+    pub(super) fn update(&mut self, texts: Texts) -> Update {
+        // The files of a folder that cannot be read are not gone.
+        self.files
+            .retain(|path, _| texts.contains_key(path) || path.parent().is_some_and(|it| texts.contains_key(it)));
+        for (path, text) in texts {
+            self.files.entry(path.clone()).or_default().take(path, text);
+        }
+        let mut complaints = self.broken_files();
+        let wanted = self.merge(&mut complaints);
+        let events = self.advance(wanted);
+        let fresh = complaints.difference(&self.told).cloned().collect();
+        self.told = complaints;
+        Update {
+            events,
+            complaints: fresh,
+        }
+    }
+
+    fn broken_files(&self) -> BTreeSet<String> {
+        let complain = |(path, file): (&PathBuf, &File)| {
+            let is_known = || file.content.is_some() || self.files.keys().any(|it| it.parent() == Some(path));
+            let consequence = match self.synced {
+                _ if is_known() => "what was last read of it stays in force",
+                false => "nothing is answered before every manifest has been read once",
+                true => "it is left out",
+            };
+            file.error.as_ref().map(|error| format!("{error}; {consequence}"))
+        };
+        self.files.iter().filter_map(complain).collect()
+    }
+
+    /// Puts the contents of all files together.
+    fn merge(&self, complaints: &mut BTreeSet<String>) -> BTreeMap<ObjectKey, ServiceKind> {
+        let mut claims = BTreeMap::<&ObjectKey, (&PlacedService, Option<&PlacedService>)>::new();
+        for placed in self.files.values().filter_map(|file| file.content.as_ref()).flatten() {
+            let claim = claims
+                .entry(&placed.service.key)
+                .and_modify(|(_, again)| *again = Some(placed));
+            claim.or_insert((placed, None));
+        }
+        let mut wanted = BTreeMap::new();
+        for (key, (claim, again)) in claims {
+            complaints.extend(complain(claim, again));
+            let kind = match again {
+                None => claim.service.kind.clone(),
+                Some(_) => self.in_force.get(key).cloned().unwrap_or(ServiceKind::Unaddressed),
+            };
+            wanted.insert(key.clone(), kind);
+        }
+        wanted
+    }
+
+    /// Moves on to a new state and says by which events.
+    fn advance(&mut self, wanted: BTreeMap<ObjectKey, ServiceKind>) -> Vec<Event> {
+        let mut events = Vec::new();
+        if self.synced {
+            let gone = self.in_force.keys().filter(|key| !wanted.contains_key(key));
+            events.extend(gone.map(|key| Event::Delete(key.clone())));
+            let changed = wanted.iter().filter(|(key, kind)| self.in_force.get(key) != Some(kind));
+            events.extend(changed.map(service).map(Event::Apply));
+        } else if self.files.values().all(|file| file.content.is_some()) {
+            self.synced = true;
+            events.push(Event::Reset(wanted.iter().map(service).collect()));
+        } else {
+            return events;
+        }
+        self.in_force = wanted;
+        events
+    }
+}
+
+impl File {
+    fn take(&mut self, path: PathBuf, text: Result<String, String>) {
+        let text = match text {
+            Ok(text) if self.text.as_ref() == Some(&text) => return,
+            Ok(text) => text,
+            Err(error) => {
+                *self = Self {
+                    text: None,
+                    content: self.content.take(),
+                    error: Some(format!("{}: {error}", path.display())),
+                };
+                return;
+            }
+        };
+        match document::read(path, &text) {
+            Ok(content) => (self.content, self.error) = (Some(content), None),
+            Err(broken) => self.error = Some(broken.to_string()),
+        }
+        self.text = Some(text);
+    }
+}
+
+/// Says what is wrong with a Service, given the first place that describes it and another, if there is one.
+fn complain(PlacedService { service, place }: &PlacedService, again: Option<&PlacedService>) -> Option<String> {
+    let key = &service.key;
+    match again {
+        Some(PlacedService { place: other, .. }) => Some(format!(
+            "Service {key} is in {place} and in {other}; remove one: until then neither changes anything"
+        )),
+        None if service.kind == ServiceKind::Unaddressed => {
+            let consequence = "no API server is there to assign one, so it is not answered";
+            Some(format!("{place}: Service {key} has no spec.clusterIP; {consequence}"))
+        }
+        None => None,
+    }
+}
+
+fn service((key, kind): (&ObjectKey, &ServiceKind)) -> Service {
+    Service {
+        key: key.clone(),
+        kind: kind.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_with_a_reset_and_goes_on_by_difference() {
+        let mut set = ManifestSet::default();
+        assert_eq!(
+            set.events(&[("a", &web(1)), ("b", &other(2))]),
+            [Event::Reset(vec![addressed("other", 2), addressed("web", 1)])]
+        );
+        assert_eq!(set.events(&[("a", &web(1)), ("b", &other(2))]), []);
+        assert_eq!(
+            set.events(&[("a", &web(3)), ("b", &other(2))]),
+            [Event::Apply(addressed("web", 3))]
+        );
+        assert_eq!(set.events(&[("b", &other(2))]), [Event::Delete(key("web"))]);
+    }
+
+    #[test]
+    fn a_broken_file_keeps_its_last_good_content_and_holds_up_no_other() {
+        let mut set = ManifestSet::default();
+        set.events(&[("a", &web(1)), ("b", &other(1))]);
+        let update = set.update(texts(&[("a", "kind: ["), ("b", &other(2))]));
+        assert_eq!(update.events, [Event::Apply(addressed("other", 2))]);
+        let [complaint] = update.complaints.as_slice() else {
+            panic!("one complaint: {update:?}")
+        };
+        assert!(complaint.starts_with("a, document 1: line 1, column "), "{complaint}");
+        assert!(
+            complaint.ends_with("; what was last read of it stays in force"),
+            "{complaint}"
+        );
+        assert_eq!(
+            set.events(&[("a", &web(2)), ("b", &other(2))]),
+            [Event::Apply(addressed("web", 2))]
+        );
+    }
+
+    #[test]
+    fn tells_an_error_once_until_it_changes() {
+        let mut set = ManifestSet::default();
+        let mut complaints = |text: &str| set.update(texts(&[("a", text)])).complaints.len();
+        assert_eq!(
+            [complaints("kind: ["), complaints("kind: ["), complaints("kind: {")],
+            [1, 0, 1]
+        );
+        assert_eq!([complaints(""), complaints("kind: [")], [0, 1]);
+    }
+
+    #[test]
+    fn sends_nothing_before_every_file_was_good_once() {
+        let mut set = ManifestSet::default();
+        let update = set.update(texts(&[("a", &web(1)), ("b", "kind: [")]));
+        assert_eq!(update.events, []);
+        assert!(update.complaints[0].ends_with("; nothing is answered before every manifest has been read once"));
+        let update = set.update(texts(&[("a", "kind: ["), ("b", &other(1))]));
+        assert_eq!(
+            update.events,
+            [Event::Reset(vec![addressed("other", 1), addressed("web", 1)])]
+        );
+        let update = set.update(texts(&[("a", &web(1)), ("b", &other(1)), ("c", "kind: [")]));
+        assert_eq!(update.events, []);
+        assert!(update.complaints[0].ends_with("; it is left out"), "{update:?}");
+    }
+
+    #[test]
+    fn an_object_in_two_places_keeps_its_last_good_state() {
+        let mut set = ManifestSet::default();
+        let twice = format!("{}---\n{}", web(1), web(2));
+        let update = set.update(texts(&[("a", &twice)]));
+        assert_eq!(
+            update.events,
+            [Event::Reset(vec![Service {
+                key: key("web"),
+                kind: ServiceKind::Unaddressed
+            }])]
+        );
+        let places = "Service default/web is in a, document 1 and in a, document 2; remove one: until then neither changes anything";
+        assert_eq!(update.complaints, [places]);
+
+        assert_eq!(set.events(&[("a", &web(1))]), [Event::Apply(addressed("web", 1))]);
+        let update = set.update(texts(&[("a", &web(1)), ("b", &web(2))]));
+        assert_eq!(update.events, []);
+        assert!(
+            update.complaints[0].contains("is in a, document 1 and in b, document 1"),
+            "{update:?}"
+        );
+        assert_eq!(set.events(&[("b", &web(2))]), [Event::Apply(addressed("web", 2))]);
+    }
+
+    #[test]
+    fn an_object_may_move_to_another_file() {
+        let mut set = ManifestSet::default();
+        set.events(&[("a", &web(1)), ("b", "")]);
+        assert_eq!(set.update(texts(&[("a", ""), ("b", &web(1))])), Update::default());
+    }
+
+    #[test]
+    fn the_files_of_a_folder_that_cannot_be_read_stay_in_force() {
+        let mut set = ManifestSet::default();
+        set.events(&[("folder/a", &web(1)), ("b", &other(1))]);
+        let lost = Texts::from([
+            ("folder".into(), Err("No such file".into())),
+            ("b".into(), Ok(other(2))),
+        ]);
+        let update = set.update(lost);
+        assert_eq!(update.events, [Event::Apply(addressed("other", 2))]);
+        assert_eq!(
+            update.complaints,
+            ["folder: No such file; what was last read of it stays in force"]
+        );
+        assert_eq!(set.events(&[("b", &other(2))]), [Event::Delete(key("web"))]);
+    }
+
+    #[test]
+    fn says_that_a_service_without_address_is_not_answered() {
+        let mut set = ManifestSet::default();
+        let text = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}";
+        let update = set.update(texts(&[("a", text)]));
+        assert_eq!(
+            update.events,
+            [Event::Reset(vec![Service {
+                key: key("web"),
+                kind: ServiceKind::Unaddressed
+            }])]
+        );
+        assert!(
+            update.complaints[0].starts_with("a, document 1: Service default/web has no spec.clusterIP"),
+            "{update:?}"
+        );
+    }
+
+    impl ManifestSet {
+        fn events(&mut self, files: &[(&str, &str)]) -> Vec<Event> {
+            let update = self.update(texts(files));
+            assert_eq!(update.complaints, Vec::<String>::new());
+            update.events
+        }
+    }
+
+    fn texts(files: &[(&str, &str)]) -> Texts {
+        files
+            .iter()
+            .map(|(path, text)| (path.into(), Ok((*text).into())))
+            .collect()
+    }
+
+    fn web(last: u8) -> String {
+        manifest("web", last)
+    }
+
+    fn other(last: u8) -> String {
+        manifest("other", last)
+    }
+
+    fn manifest(name: &str, last: u8) -> String {
+        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{clusterIP: 10.0.0.{last}}}\n")
+    }
+
+    fn addressed(name: &str, last: u8) -> Service {
+        Service {
+            key: key(name),
+            kind: ServiceKind::ClusterIp(vec![[10, 0, 0, last].into()]),
+        }
+    }
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey {
+            namespace: "default".into(),
+            name: name.into(),
+        }
+    }
+}
