@@ -6,13 +6,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod collect;
 pub mod corefile;
 pub mod index;
 pub mod kernel;
 pub mod manifests;
 pub mod metrics;
 pub mod name;
+pub mod publish;
 pub mod records;
+pub mod run;
 pub mod server;
+pub mod settings;
 pub mod watch;
 pub mod zone;

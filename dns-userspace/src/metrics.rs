@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::fmt::{self, Write as _};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -128,9 +129,17 @@ impl EncodeLabelValue for ResponseCode {
     }
 }
 
-/// Opens the endpoint's socket. An error is one line that names the address and the way out.
+/// Opens the endpoint's socket; `[::]` is `0.0.0.0` on a host without IPv6.
+///
+/// An error is one line that names the address and the way out.
 pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+    let listener = match TcpListener::bind(address).await {
+        Err(error) if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        listener => listener,
+    };
+    listener.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
             "cannot serve metrics on {address}: address in use; give `prometheus` another address in the Corefile"
         ),

@@ -11,5 +11,7 @@ pub mod maps;
 pub mod netdev;
 mod netlink;
 pub mod object;
+pub mod pins;
 pub mod placement;
 pub mod selection;
+pub mod trace;

@@ -26,6 +26,7 @@ use tracing::warn;
 pub use forward::Upstreams;
 pub use listen::{Listeners, bind};
 
+use crate::corefile::Fallthrough;
 use crate::metrics::ServerMetrics;
 use crate::zone::SharedZoneTable;
 use respond::Responder;
@@ -33,17 +34,24 @@ use respond::Responder;
 /// How long queries in progress may take to finish after shutdown was asked for.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Where questions go that the zones do not answer.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    /// Names of the zones that do not exist go on to the upstreams where this takes them.
+    pub fallthrough: Fallthrough,
+    /// The upstreams; the first that takes a name is asked. What none takes is refused.
+    pub upstreams: Vec<Upstreams>,
+}
+
 /// Answers on these listeners until `shutdown`, then finishes what is in progress, within five seconds.
-///
-/// Without upstreams, what the zones do not own is refused.
 pub async fn serve(
     listeners: Listeners,
     zones: SharedZoneTable,
-    upstreams: Option<Upstreams>,
+    routes: Routes,
     metrics: ServerMetrics,
     shutdown: CancellationToken,
 ) {
-    let responder = Arc::new(Responder::new(zones, upstreams, metrics));
+    let responder = Arc::new(Responder::new(zones, routes, metrics));
     let tasks = TaskTracker::new();
     for socket in listeners.udp {
         tasks.spawn(udp::serve(socket, responder.clone(), tasks.clone(), shutdown.clone()));

@@ -2,14 +2,16 @@
 
 use std::sync::{Arc, PoisonError};
 
-use dns_ebpf::decide::{Tables as _, decide};
+use dns_ebpf::decide::{Action, Tables as _, decide};
 use domain::base::iana::Rcode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
+use super::Routes;
 use super::forward::{self, Upstreams};
 use super::query::{Query, Rejection};
 use super::reply::{self, Content};
+use crate::corefile::Fallthrough;
 use crate::metrics::{ServerMetrics, Source};
 use crate::zone::SharedZoneTable;
 
@@ -51,19 +53,20 @@ pub(super) struct Forward {
 /// Answers messages, whatever they came in by.
 pub(super) struct Responder {
     zones: SharedZoneTable,
-    upstreams: Option<Arc<Upstreams>>,
+    fallthrough: Fallthrough,
+    upstreams: Vec<Arc<Upstreams>>,
     slots: Arc<Semaphore>,
     metrics: ServerMetrics,
 }
 
 impl Responder {
-    /// Makes a responder for these zones and, for the names outside of them, these upstreams.
-    pub(super) fn new(zones: SharedZoneTable, upstreams: Option<Upstreams>, metrics: ServerMetrics) -> Self {
-        let slots = Arc::new(Semaphore::new(MAX_FORWARDED));
+    /// Makes a responder for these zones and, for other names, these routes.
+    pub(super) fn new(zones: SharedZoneTable, routes: Routes, metrics: ServerMetrics) -> Self {
         Self {
             zones,
-            upstreams: upstreams.map(Arc::new),
-            slots,
+            fallthrough: routes.fallthrough,
+            upstreams: routes.upstreams.into_iter().map(Arc::new).collect(),
+            slots: Arc::new(Semaphore::new(MAX_FORWARDED)),
             metrics,
         }
     }
@@ -120,6 +123,9 @@ impl Responder {
             return Claim::Status(Rcode::REFUSED);
         }
         let verdict = decide(&*zones, &name, query.question.qtype().to_int());
+        if verdict.action == Action::NxDomain && self.fallthrough.takes(&name) {
+            return Claim::None;
+        }
         match Content::of(verdict, query, zones.serial()) {
             Some(content) => Claim::Content(content),
             None if ours => Claim::Status(Rcode::SERVFAIL),
@@ -129,11 +135,8 @@ impl Responder {
 
     fn pass_on(&self, message: &[u8], query: &Query<'_>, transport: Transport) -> Response {
         let refuse = || self.send(Source::Server, reply::write_status(query, Rcode::REFUSED));
-        let Some(upstreams) = self
-            .upstreams
-            .as_ref()
-            .filter(|upstreams| upstreams.serve(&query.name()))
-        else {
+        let name = query.name();
+        let Some(upstreams) = self.upstreams.iter().find(|upstreams| upstreams.serve(&name)) else {
             return refuse();
         };
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {

@@ -44,7 +44,7 @@ impl Server {
         let mut registry = Registry::default();
         let metrics = ServerMetrics::register(&mut registry);
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(serve(listeners, zones.clone(), upstreams, metrics, shutdown.clone()));
+        let serving = tokio::spawn(serve(listeners, zones.clone(), routes(upstreams), metrics, shutdown.clone()));
         Self {
             udp,
             tcp,
@@ -116,6 +116,13 @@ fn summary(reply: &[u8]) -> ([u8; 2], u8, u8) {
 
 const SERVFAIL: ([u8; 2], u8, u8) = ([0x81, 2], 0, 0);
 const REFUSED: ([u8; 2], u8, u8) = ([0x81, 5], 0, 0);
+
+fn routes(upstreams: Option<Upstreams>) -> Routes {
+    Routes {
+        fallthrough: Fallthrough::None,
+        upstreams: upstreams.into_iter().collect(),
+    }
+}
 
 #[tokio::test]
 async fn answers_from_the_zone_table() {
@@ -199,7 +206,7 @@ async fn fails_when_no_upstream_replies() {
 #[test]
 fn refuses_when_too_many_wait_for_upstreams() {
     let metrics = ServerMetrics::register(&mut Registry::default());
-    let responder = Responder::new(unsynced_zones(), Some(upstreams(&[closed_port()])), metrics);
+    let responder = Responder::new(unsynced_zones(), routes(Some(upstreams(&[closed_port()]))), metrics);
     let respond = || responder.respond(&query("www.example.com", 1), Transport::Udp);
     let waiting: Vec<_> = (0..respond::MAX_FORWARDED).map(|_| respond()).collect();
     assert!(

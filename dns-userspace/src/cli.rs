@@ -1,0 +1,140 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::kernel::hook::AttachMode;
+
+/// Answers a Kubernetes cluster's DNS inside the Linux kernel.
+#[derive(Debug, Parser)]
+#[command(name = "kxdns", version, max_term_width = 110)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the agent: keep the kernel's tables true, serve what the kernel passes, forward the rest
+    Run(Box<Run>),
+}
+
+/// The options of `kxdns run`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = RUN_EXAMPLES)]
+pub struct Run {
+    /// The Corefile: zones, TTL, upstreams, addresses
+    #[arg(long, value_name = "PATH", default_value = "/etc/coredns/Corefile")]
+    pub corefile: PathBuf,
+
+    /// Take the objects from YAML or JSON files and folders, followed as they change, not from an API server
+    #[arg(long, value_name = "PATH", conflicts_with = "kubeconfig", num_args = 1..)]
+    pub manifests: Vec<PathBuf>,
+
+    /// The API server's kubeconfig [default: the Corefile's `kubernetes { endpoint | kubeconfig }`, else the pod's own
+    /// service account]
+    #[arg(long, value_name = "PATH")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Attach to the links whose names match, such as `eth*` [default: the host side of every pod link]
+    #[arg(long = "interface", value_name = "GLOB", num_args = 1..)]
+    pub interfaces: Vec<String>,
+
+    /// How to attach; `auto` chooses for each link, `none` leaves the kernel alone
+    #[arg(long, value_name = "HOOK", default_value = "auto")]
+    pub attach: AttachMode,
+
+    /// Further addresses whose port 53 is answered [default: the cluster IPs of the Service kube-system/kube-dns]
+    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    pub served: Vec<IpAddr>,
+
+    /// For how long the kernel goes on answering once this agent is no longer alive to renew its promise
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_lease)]
+    pub lease: Duration,
+
+    /// Open no DNS socket: what the kernel passes goes to the cluster's DNS as ever
+    #[arg(long)]
+    pub kernel_only: bool,
+
+    /// Where the BPF file system is mounted; the maps are pinned in its folder `kxdns`
+    #[arg(long, value_name = "PATH", default_value = "/sys/fs/bpf")]
+    pub bpffs: PathBuf,
+
+    /// Log each packet's outcome from the kernel; without it the programs have no code for that
+    #[arg(long)]
+    pub trace: bool,
+
+    /// Log more: -v for debug, -vv for everything
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  kxdns run --kernel-only                        beside the cluster's CoreDNS, with its own Corefile
+  kxdns run                                      instead of it: serves the Corefile's addresses too
+  kxdns run --corefile ./Corefile --manifests ./objects --served 10.96.0.10
+                                                 with no cluster at all
+
+Stop it with SIGTERM or Ctrl-C: it detaches from every link and removes what it pinned.
+Exit status: 0 when it was told to stop, 1 when it could not go on, 2 for a command line that makes no sense.";
+
+/// Reads a lease; the agent renews it every second, so one that is hardly longer would end between two renewals.
+fn parse_lease(text: &str) -> Result<Duration, String> {
+    let lease = humantime::parse_duration(text).map_err(|error| format!("{error}; give one such as `30s` or `5m`"))?;
+    match lease >= MIN_LEASE {
+        true => Ok(lease),
+        false => Err(format!("shorter than {MIN_LEASE:?}; it is renewed every second")),
+    }
+}
+
+const MIN_LEASE: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Run, clap::Error> {
+        let Command::Run(run) = Arguments::try_parse_from(line.split(' '))?.command;
+        Ok(*run)
+    }
+
+    #[test]
+    fn is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn takes_every_option_of_the_contract() {
+        let run = parse(
+            "kxdns run --corefile /c --manifests /m --manifests /n --interface veth* --attach xdp-generic \
+             --served 10.96.0.10 --lease 30s --kernel-only --bpffs /b --trace -vv",
+        )
+        .unwrap();
+        assert_eq!(run.manifests.len(), 2);
+        assert_eq!(run.attach, AttachMode::XdpGeneric);
+        assert_eq!(run.lease, Duration::from_secs(30));
+        assert_eq!(run.verbose, 2);
+    }
+
+    #[test]
+    fn refuses_what_makes_no_sense() {
+        for (line, says) in [
+            ("kxdns run --lease 1s", "renewed every second"),
+            ("kxdns run --lease soon", "such as `30s`"),
+            ("kxdns run --attach ebpf", "tcx"),
+            ("kxdns run --served kube-dns", "invalid"),
+            ("kxdns run --manifests /m --kubeconfig /k", "cannot be used with"),
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains(says), "{line}: {error}");
+        }
+    }
+}

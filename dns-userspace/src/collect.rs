@@ -1,0 +1,117 @@
+//! What the agent tells of itself and of the kernel's side, as metrics.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+
+use dns_ebpf::outcome::{Kind, Outcome, Pass, Rcode};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tracing::warn;
+
+use crate::kernel::hook::Hook;
+use crate::kernel::links::LinkState;
+use crate::kernel::maps::{Counts, Tables};
+use crate::zone::ZoneTable;
+
+/// What is told when it changes.
+#[derive(Clone, Debug, Default)]
+pub struct AgentMetrics {
+    synced: Gauge,
+    names: Family<[(&'static str, &'static str); 1], Gauge>,
+    kernel_names: Gauge,
+    kernel_refused: Gauge<u64, AtomicU64>,
+}
+
+impl AgentMetrics {
+    /// Registers `kxdns_synced`, `kxdns_names{kind}`, `kxdns_kernel_names` and `kxdns_kernel_names_refused`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let synced = "1 once every object that there is stands in the tables";
+        registry.register("kxdns_synced", synced, metrics.synced.clone());
+        let names = "Names that are answered, by the kind of their object";
+        registry.register("kxdns_names", names, metrics.names.clone());
+        let kernel_names = "Names in the kernel's tables";
+        registry.register("kxdns_kernel_names", kernel_names, metrics.kernel_names.clone());
+        let refused = "How many times a name found no room in the kernel's tables";
+        registry.register("kxdns_kernel_names_refused", refused, metrics.kernel_refused.clone());
+        metrics
+    }
+
+    /// Tells how the zone table stands.
+    pub fn tell(&self, zones: &ZoneTable) {
+        self.synced.set(zones.synced().into());
+        for (kind, count) in zones.counts() {
+            self.names.get_or_create(&[("kind", kind)]).set(count as i64);
+        }
+    }
+
+    /// Tells how the kernel's tables stand.
+    pub fn tell_kernel(&self, tables: &Tables) {
+        self.kernel_names.set(tables.names() as i64);
+        self.kernel_refused.set(tables.refused());
+    }
+}
+
+/// What is read when metrics are asked for: the kernel's counters and the links.
+pub struct KernelCollector {
+    /// What the programs counted.
+    pub counts: Counts,
+    /// How the links stand.
+    pub links: watch::Receiver<Vec<LinkState>>,
+}
+
+impl fmt::Debug for KernelCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KernelCollector").field("links", &self.links).finish_non_exhaustive()
+    }
+}
+
+impl Collector for KernelCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.encode_links(&mut encoder)?;
+        match self.counts.read() {
+            Ok(counters) => encode_counters(&mut encoder, |outcome| counters[outcome.counter()]),
+            Err(error) => {
+                warn!("{error:#}");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl KernelCollector {
+    fn encode_links(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let links = self.links.borrow();
+        let help = "Links that the programs are attached to, by hook; `none`: links that were refused";
+        let gauge = ConstGauge::new(0i64);
+        let mut family = encoder.encode_descriptor("kxdns_links", help, None, gauge.metric_type())?;
+        let hook = |link: &LinkState| link.attached.as_ref().map_or("none", |choice| choice.hook.name());
+        for name in Hook::ALL.map(Hook::name).into_iter().chain(["none"]) {
+            let count = links.iter().filter(|link| hook(link) == name).count();
+            ConstGauge::new(count as i64).encode(family.encode_family(&[("hook", name)])?)?;
+        }
+        Ok(())
+    }
+}
+
+fn encode_counters(encoder: &mut DescriptorEncoder<'_>, count: impl Fn(Outcome) -> u64) -> fmt::Result {
+    let counter = ConstCounter::new(0u64);
+    let help = "Questions answered in the kernel";
+    let mut family = encoder.encode_descriptor("kxdns_kernel_answers", help, None, counter.metric_type())?;
+    for (kind, rcode) in Kind::ALL.into_iter().flat_map(|kind| Rcode::ALL.map(|rcode| (kind, rcode))) {
+        let labels = [("type", kind.label()), ("rcode", rcode.label())];
+        ConstCounter::new(count(Outcome::Answered(kind, rcode))).encode(family.encode_family(&labels)?)?;
+    }
+    let help = "Packets that the kernel passed on unchanged, by reason";
+    let mut family = encoder.encode_descriptor("kxdns_kernel_passes", help, None, counter.metric_type())?;
+    for reason in Pass::ALL {
+        let labels = [("reason", reason.label())];
+        ConstCounter::new(count(Outcome::Pass(reason))).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
