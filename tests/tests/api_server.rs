@@ -12,7 +12,7 @@ use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
 use kxdns_tests::agent::{Agent, PLAIN_COREFILE};
 use kxdns_tests::cluster::{Cluster, User, service};
-use kxdns_tests::dns::{Question, SILENCE, ask_by, await_reply};
+use kxdns_tests::dns::{Question, SILENCE, ask_by};
 use kxdns_tests::figures::{percentile, readable, tell};
 use kxdns_tests::kube_proxy::create_kube_dns;
 use kxdns_tests::node::{NODE_IPV4, Node};
@@ -36,7 +36,7 @@ fn a_service_is_answered_from_its_creation_to_its_deletion_through_every_hook() 
     let socket = pod.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;
     for hook in ["tcx", "clsact", "xdp-generic", "xdp-native"] {
         let agent = start_agent(&node, &cluster, hook)?;
-        await_reply(&socket, &Question::a(KUBE_DNS_NAME), LIMIT).context(hook)?;
+        agent.await_kernel(&socket, &Question::a(KUBE_DNS_NAME)).context(hook)?;
         cluster
             .run(async |client| follow_one(client, &socket).await)
             .context(hook)?;
@@ -53,7 +53,7 @@ fn the_kernel_follows_the_api_server_within_milliseconds() -> Result<()> {
     let pod = node.add_pod(&PodSpec::new("test", 5))?;
     let socket = pod.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;
     let agent = start_agent(&node, &cluster, "auto")?;
-    await_reply(&socket, &Question::a(KUBE_DNS_NAME), LIMIT)?;
+    agent.await_kernel(&socket, &Question::a(KUBE_DNS_NAME))?;
     let mut times = cluster.run(async |client| time_creations(client, &socket).await)?;
     agent.stop()?;
     times.sort_unstable();

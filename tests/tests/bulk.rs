@@ -1,12 +1,11 @@
 //! The pod's other traffic: the default hook must cost its bulk TCP nothing; what native XDP costs is told.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use kxdns_tests::agent::{Agent, PLAIN_COREFILE};
 use kxdns_tests::bulk::BulkServer;
-use kxdns_tests::dns::{Question, await_reply};
+use kxdns_tests::dns::Question;
 use kxdns_tests::figures::{percentile, tell};
 use kxdns_tests::node::Node;
 use kxdns_tests::pod::{Pod, PodSpec};
@@ -15,7 +14,6 @@ const KUBE_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 const MANIFESTS: &str = "/run/manifests";
 const KUBE_DNS_MANIFEST: &str = "{apiVersion: v1, kind: Service, metadata: {namespace: kube-system, name: kube-dns}, \
      spec: {clusterIP: 10.96.0.10, ports: [{port: 53, protocol: UDP}]}}";
-const LIMIT: Duration = Duration::from_secs(10);
 const ROUNDS: usize = 5;
 const SECONDS: f64 = 1.0;
 /// Rounds of the same thing differ by up to 30 % on a small machine; native XDP loses about 70 %.
@@ -53,7 +51,7 @@ fn measure(node: &Node, pod: &Pod, server: &BulkServer, hook: &str) -> Result<f6
     let agent = Agent::start(node.namespace(), PLAIN_COREFILE, &arguments)?;
     if hook != "none" {
         let socket = pod.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;
-        await_reply(&socket, &Question::a("kube-dns.kube-system.svc.cluster.local"), LIMIT)?;
+        agent.await_kernel(&socket, &Question::a("kube-dns.kube-system.svc.cluster.local"))?;
     }
     let rate = server.measure(pod, SECONDS)?;
     agent.stop()?;

@@ -13,7 +13,7 @@ use domain::base::Rtype;
 use domain::base::iana::Rcode;
 use kxdns_tests::agent::{Agent, PLAIN_COREFILE};
 use kxdns_tests::counters::read_losses;
-use kxdns_tests::dns::{Question, ask_by, await_reply};
+use kxdns_tests::dns::{Question, ask_by};
 use kxdns_tests::node::Node;
 use kxdns_tests::pod::{Pod, PodSpec};
 use kxdns_tests::wait::until;
@@ -59,7 +59,7 @@ fn native_xdp_waits_until_the_pods_end_can_receive() -> Result<()> {
     let question = Question::a("s.n.svc.cluster.local");
     assert_eq!(ask_by(&socket, &question, 1, LIMIT)?, None);
     pod.namespace().run("ethtool", ["-K", "eth0", "gro", "on"])?;
-    await_reply(&socket, &question, LIMIT)?;
+    agent.await_kernel(&socket, &question)?;
     pod.namespace().run("ethtool", ["-K", "eth0", "gro", "off"])?;
     until("the second refusal", LIMIT, || {
         Ok((agent.output().matches(REFUSAL).count() > 1).then_some(()))
@@ -95,7 +95,7 @@ fn answers_every_kind_of_frame(hook: &str, gro: bool) -> Result<()> {
 fn check_pod(node: &Node, pod: &Pod, agent: &Agent<'_>) -> Result<()> {
     for server in [IpAddr::V4(KUBE_DNS_IPV4), IpAddr::V6(KUBE_DNS_IPV6)] {
         let socket = pod.namespace().udp_to(SocketAddr::from((server, 53)))?;
-        await_reply(&socket, &Question::a("s.n.svc.cluster.local"), LIMIT)?;
+        agent.await_kernel(&socket, &Question::a("s.n.svc.cluster.local"))?;
     }
     let losses = read_losses(node, pod)?;
     let answered = agent.metrics()?.sum("kxdns_kernel_answers_total", &[]);

@@ -3,11 +3,10 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use kxdns_tests::agent::Agent;
-use kxdns_tests::dns::{Question, await_reply};
+use kxdns_tests::dns::Question;
 use kxdns_tests::namespace::Namespace;
 use kxdns_tests::node::{NODE_IPV4, Node};
 use kxdns_tests::pod::{Pod, PodSpec};
@@ -25,7 +24,6 @@ pub(crate) const WEB_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 107, 37, 188);
 /// The full name of web-service.
 pub(crate) const WEB_SERVICE_NAME: &str = "web-service.default.svc.cluster.local";
 
-const ATTACH_LIMIT: Duration = Duration::from_secs(10);
 const UPSTREAM: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 const MANIFESTS: &str = "/run/kxdns/manifests";
 const COREFILE: &str = include_str!("../../../cases/demo/Corefile");
@@ -72,7 +70,7 @@ impl Stage {
         if attach != "none" {
             for pod in [&self.test, &self.web, &self.visitor] {
                 let socket = pod.namespace().udp_to(SocketAddr::from((KERNEL_ONLY, 53)))?;
-                await_reply(&socket, &Question::a(WEB_SERVICE_NAME), ATTACH_LIMIT)?;
+                agent.await_kernel(&socket, &Question::a(WEB_SERVICE_NAME))?;
             }
         }
         Ok(agent)
