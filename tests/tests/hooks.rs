@@ -56,7 +56,7 @@ fn native_xdp_waits_until_the_pods_end_can_receive() -> Result<()> {
     assert!(agent.output().contains(pod.node_link()), "{}", agent.output());
 
     let socket = pod.namespace().udp_to(SocketAddr::from((KUBE_DNS_IPV4, 53)))?;
-    let question = Question::a("s.n.svc.cluster.local");
+    let question = Question::a("s.ns.svc.cluster.local");
     assert_eq!(ask_by(&socket, &question, 1, LIMIT)?, None);
     pod.namespace().run("ethtool", ["-K", "eth0", "gro", "on"])?;
     agent.await_kernel(&socket, &question)?;
@@ -95,7 +95,7 @@ fn answers_every_kind_of_frame(hook: &str, gro: bool) -> Result<()> {
 fn check_pod(node: &Node, pod: &Pod, agent: &Agent<'_>) -> Result<()> {
     for server in [IpAddr::V4(KUBE_DNS_IPV4), IpAddr::V6(KUBE_DNS_IPV6)] {
         let socket = pod.namespace().udp_to(SocketAddr::from((server, 53)))?;
-        agent.await_kernel(&socket, &Question::a("s.n.svc.cluster.local"))?;
+        agent.await_kernel(&socket, &Question::a("s.ns.svc.cluster.local"))?;
     }
     let losses = read_losses(node, pod)?;
     let answered = agent.metrics()?.sum("kxdns_kernel_answers_total", &[]);
@@ -139,7 +139,7 @@ fn check_reply(socket: &UdpSocket, question: &Question, id: u16) -> Result<()> {
 /// Names of every length of label, in mixed case; A and AAAA; with and without an OPT record.
 fn questions() -> impl Iterator<Item = Question> {
     (1..=LONGEST_LABEL).flat_map(|length| {
-        let name = format!("{}.N.svc.Cluster.LOCAL", label(length).replacen('s', "S", 2));
+        let name = format!("{}.Ns.svc.Cluster.LOCAL", label(length).replacen('s', "S", 2));
         let plain = [Question::a(&name), Question::aaaa(&name)];
         let edns = plain.clone().map(Question::with_edns);
         plain.into_iter().chain(edns)
@@ -171,7 +171,7 @@ fn ipv6_of(length: u8) -> Ipv6Addr {
 fn write_services(node: &Node) -> Result<()> {
     let mut text = manifest("kube-system", "kube-dns", KUBE_DNS_IPV4, KUBE_DNS_IPV6);
     for length in 1..=LONGEST_LABEL {
-        text += &manifest("n", &label(length), ipv4_of(length), ipv6_of(length));
+        text += &manifest("ns", &label(length), ipv4_of(length), ipv6_of(length));
     }
     node.namespace().write(&format!("{MANIFESTS}/services.yaml"), text)
 }
