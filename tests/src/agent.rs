@@ -1,11 +1,12 @@
 //! The agent under test, `kxdns run`, on a node.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
+use crate::dns::{Question, Reply, await_reply};
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::peers::find_agent;
@@ -26,8 +27,9 @@ pub const PLAIN_COREFILE: &str = "\
 
 const COREFILE: &str = "/run/kxdns/Corefile";
 const START_LIMIT: Duration = Duration::from_secs(20);
+const ATTACH_LIMIT: Duration = Duration::from_secs(10);
 
-/// A running, synced agent. Dropping it kills it; [`Agent::stop`] ends it as Kubernetes does.
+/// A running, synced agent. It may still be about to attach to links: await its first answer. Dropping it kills it; [`Agent::stop`] ends it as Kubernetes does.
 #[derive(Debug)]
 pub struct Agent<'a> {
     node: &'a Namespace,
@@ -53,13 +55,6 @@ impl<'a> Agent<'a> {
         Ok(agent)
     }
 
-    /// Starts the agent with something that it must refuse, and returns its exit code and its words.
-    pub fn refuse(node: &Namespace, corefile: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
-        let process = spawn(&find_agent()?, node, corefile, arguments)?;
-        let (status, output) = process.finish(START_LIMIT)?;
-        Ok((status.code(), output))
-    }
-
     /// Reads the agent's metrics.
     pub fn metrics(&self) -> Result<Metrics> {
         Metrics::scrape(self.node, METRICS)
@@ -68,6 +63,35 @@ impl<'a> Agent<'a> {
     /// What the agent has said so far.
     pub fn output(&self) -> String {
         self.process.output()
+    }
+
+    /// Waits until the agent has said these words.
+    pub fn await_output(&mut self, words: &str, limit: Duration) -> Result<()> {
+        self.process.await_output(words, limit)
+    }
+
+    /// Asks from this socket until the kernel answers, which it does once the agent has attached to the pod's link.
+    pub fn await_kernel(&self, socket: &UdpSocket, question: &Question) -> Result<Reply> {
+        let reply = await_reply(socket, question, ATTACH_LIMIT);
+        reply.with_context(|| {
+            format!(
+                "the kernel does not answer; kxdns:\n{}\n{}",
+                self.output(),
+                self.passes()
+            )
+        })
+    }
+
+    /// The reasons for which the kernel has passed packets on.
+    fn passes(&self) -> String {
+        let metrics = self.metrics();
+        let passes = metrics
+            .as_ref()
+            .map(|metrics| metrics.series("kxdns_kernel_passes_total"));
+        let passes = passes.into_iter().flatten().filter(|(_, count)| *count > 0.0);
+        passes
+            .map(|(reason, count)| format!("passed {reason}: {count}\n"))
+            .collect()
     }
 
     /// Ends the agent by SIGTERM; anything but a clean exit is an error.

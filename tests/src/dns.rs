@@ -4,12 +4,15 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use domain::base::iana::{Class, Rcode};
 use domain::base::{Message, MessageBuilder, Name, Rtype};
 use domain::rdata::AllRecordData;
 
 use crate::namespace::Namespace;
+
+/// The kernel answers a pod long before this.
+pub const SILENCE: Duration = Duration::from_millis(2);
 
 const LARGEST_REPLY: usize = 4096;
 const ADVERTISED_SIZE: u16 = 1232;
@@ -151,6 +154,21 @@ pub fn ask_by(socket: &UdpSocket, question: &Question, id: u16, limit: Duration)
         }
     }
     Ok(None)
+}
+
+/// Asks by a connected socket until anybody answers.
+pub fn await_reply(socket: &UdpSocket, question: &Question, limit: Duration) -> Result<Reply> {
+    let start = Instant::now();
+    for id in (1..=u16::MAX).cycle().take_while(|_| start.elapsed() < limit) {
+        if let Some(reply) = ask_by(socket, question, id, SILENCE)? {
+            return Ok(reply);
+        }
+    }
+    bail!(
+        "nobody has answered {} {} within {limit:?}",
+        question.name,
+        question.rtype
+    )
 }
 
 fn is_silence(kind: ErrorKind) -> bool {

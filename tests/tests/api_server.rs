@@ -12,16 +12,15 @@ use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
 use kxdns_tests::agent::{Agent, PLAIN_COREFILE};
 use kxdns_tests::cluster::{Cluster, User, service};
-use kxdns_tests::dns::{Question, ask_by};
+use kxdns_tests::dns::{Question, SILENCE, ask_by};
 use kxdns_tests::figures::{percentile, readable, tell};
 use kxdns_tests::kube_proxy::create_kube_dns;
 use kxdns_tests::node::{NODE_IPV4, Node};
 use kxdns_tests::pod::PodSpec;
 
 const KUBE_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
+const KUBE_DNS_NAME: &str = "kube-dns.kube-system.svc.cluster.local";
 const LIMIT: Duration = Duration::from_secs(10);
-/// The kernel's answer is there long before this.
-const SILENCE: Duration = Duration::from_millis(2);
 const TIMED_SERVICES: usize = 200;
 
 #[test]
@@ -37,6 +36,7 @@ fn a_service_is_answered_from_its_creation_to_its_deletion_through_every_hook() 
     let socket = pod.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;
     for hook in ["tcx", "clsact", "xdp-generic", "xdp-native"] {
         let agent = start_agent(&node, &cluster, hook)?;
+        agent.await_kernel(&socket, &Question::a(KUBE_DNS_NAME)).context(hook)?;
         cluster
             .run(async |client| follow_one(client, &socket).await)
             .context(hook)?;
@@ -53,6 +53,7 @@ fn the_kernel_follows_the_api_server_within_milliseconds() -> Result<()> {
     let pod = node.add_pod(&PodSpec::new("test", 5))?;
     let socket = pod.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;
     let agent = start_agent(&node, &cluster, "auto")?;
+    agent.await_kernel(&socket, &Question::a(KUBE_DNS_NAME))?;
     let mut times = cluster.run(async |client| time_creations(client, &socket).await)?;
     agent.stop()?;
     times.sort_unstable();

@@ -16,12 +16,14 @@ use kxdns_tests::counters::read_losses;
 use kxdns_tests::dns::{Question, ask_by};
 use kxdns_tests::node::Node;
 use kxdns_tests::pod::{Pod, PodSpec};
+use kxdns_tests::wait::until;
 
 const KUBE_DNS_IPV4: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 const KUBE_DNS_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 10);
 const MANIFESTS: &str = "/run/manifests";
 const LONGEST_LABEL: u8 = 63;
 const LIMIT: Duration = Duration::from_secs(2);
+const REFUSAL: &str = "peer cannot receive";
 
 #[test]
 fn tcx_answers_every_kind_of_frame() -> Result<()> {
@@ -44,15 +46,25 @@ fn native_xdp_answers_every_kind_of_frame_to_a_receiving_peer() -> Result<()> {
 }
 
 #[test]
-fn native_xdp_is_refused_without_a_receiving_peer() -> Result<()> {
+fn native_xdp_waits_until_the_pods_end_can_receive() -> Result<()> {
     let node = Node::open()?;
     let pod = node.add_pod(&PodSpec::new("deaf", 5))?;
     write_services(&node)?;
     let arguments = ["--kernel-only", "--manifests", MANIFESTS, "--attach", "xdp-native"];
-    let (code, output) = Agent::refuse(node.namespace(), PLAIN_COREFILE, &arguments)?;
-    assert_ne!(code, Some(0), "{output}");
-    assert!(output.contains(pod.node_link()), "{output}");
-    Ok(())
+    let mut agent = Agent::start(node.namespace(), PLAIN_COREFILE, &arguments)?;
+    agent.await_output(REFUSAL, LIMIT)?;
+    assert!(agent.output().contains(pod.node_link()), "{}", agent.output());
+
+    let socket = pod.namespace().udp_to(SocketAddr::from((KUBE_DNS_IPV4, 53)))?;
+    let question = Question::a("s.ns.svc.cluster.local");
+    assert_eq!(ask_by(&socket, &question, 1, LIMIT)?, None);
+    pod.namespace().run("ethtool", ["-K", "eth0", "gro", "on"])?;
+    agent.await_kernel(&socket, &question)?;
+    pod.namespace().run("ethtool", ["-K", "eth0", "gro", "off"])?;
+    until("the second refusal", LIMIT, || {
+        Ok((agent.output().matches(REFUSAL).count() > 1).then_some(()))
+    })?;
+    agent.stop()
 }
 
 fn answers_every_kind_of_frame(hook: &str, gro: bool) -> Result<()> {
@@ -81,6 +93,10 @@ fn answers_every_kind_of_frame(hook: &str, gro: bool) -> Result<()> {
 
 /// Asks for every name over both families, and compares the loss counters before and after.
 fn check_pod(node: &Node, pod: &Pod, agent: &Agent<'_>) -> Result<()> {
+    for server in [IpAddr::V4(KUBE_DNS_IPV4), IpAddr::V6(KUBE_DNS_IPV6)] {
+        let socket = pod.namespace().udp_to(SocketAddr::from((server, 53)))?;
+        agent.await_kernel(&socket, &Question::a("s.ns.svc.cluster.local"))?;
+    }
     let losses = read_losses(node, pod)?;
     let answered = agent.metrics()?.sum("kxdns_kernel_answers_total", &[]);
     let mut asked = 0;
@@ -123,7 +139,7 @@ fn check_reply(socket: &UdpSocket, question: &Question, id: u16) -> Result<()> {
 /// Names of every length of label, in mixed case; A and AAAA; with and without an OPT record.
 fn questions() -> impl Iterator<Item = Question> {
     (1..=LONGEST_LABEL).flat_map(|length| {
-        let name = format!("{}.N.svc.Cluster.LOCAL", label(length).replacen('s', "S", 2));
+        let name = format!("{}.Ns.svc.Cluster.LOCAL", label(length).replacen('s', "S", 2));
         let plain = [Question::a(&name), Question::aaaa(&name)];
         let edns = plain.clone().map(Question::with_edns);
         plain.into_iter().chain(edns)
@@ -155,7 +171,7 @@ fn ipv6_of(length: u8) -> Ipv6Addr {
 fn write_services(node: &Node) -> Result<()> {
     let mut text = manifest("kube-system", "kube-dns", KUBE_DNS_IPV4, KUBE_DNS_IPV6);
     for length in 1..=LONGEST_LABEL {
-        text += &manifest("n", &label(length), ipv4_of(length), ipv6_of(length));
+        text += &manifest("ns", &label(length), ipv4_of(length), ipv6_of(length));
     }
     node.namespace().write(&format!("{MANIFESTS}/services.yaml"), text)
 }

@@ -12,7 +12,9 @@ use crate::{build, workspace};
 pub(crate) const PROGRAMS: &[Program] = &[
     Program::new("curl", "curl"),
     Program::new("ip", "iproute2"),
+    Program::new("nft", "nftables"),
     Program::new("nsenter", "util-linux"),
+    Program::new("unshare", "util-linux"),
 ];
 
 /// Shows the demo; with `keep` it leaves the cluster running.

@@ -18,7 +18,9 @@ pub(crate) const PROGRAMS: &[Program] = &[
     Program::new("iperf3", "iperf3"),
     Program::new("nft", "nftables"),
     Program::new("nsenter", "util-linux"),
-    Program::new("sysctl", "procps"),
+    Program::new("openssl", "openssl"),
+    Program::new("ss", "iproute2"),
+    Program::new("unshare", "util-linux"),
 ];
 
 /// Runs the tests that `arguments`, handed to `cargo test`, select.

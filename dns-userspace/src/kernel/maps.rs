@@ -30,8 +30,10 @@ impl Tables {
     /// Takes the maps of a newly opened object and draws the keys that its names are hashed with.
     pub fn take(ebpf: &mut Ebpf) -> Result<Self> {
         let keys = random_keys();
-        let mut hash_keys: Bytes<{ size_of::<HashKeys>() }> = take(ebpf, names::HASH_KEYS)?;
-        set(&mut hash_keys, 0, &keys)?;
+        // Only borrowed: a map that is dropped is closed, and no program that is loaded later finds it.
+        let hash_keys = ebpf.map_mut(names::HASH_KEYS).context("the object has no hash keys")?;
+        let mut hash_keys: Array<_, [u8; size_of::<HashKeys>()]> = hash_keys.try_into()?;
+        hash_keys.set(0, &bytes_of(&keys), 0).context("cannot write the hash keys")?;
         Ok(Self {
             buckets: take(ebpf, names::BUCKETS)?,
             records: take(ebpf, names::RECORDS)?,

@@ -9,15 +9,16 @@ use kxdns_tests::figures::readable;
 use kxdns_tests::load::run_load;
 
 use crate::page::Page;
-use crate::stage::{KUBE_DNS, Stage, WEB_SERVICE};
+use crate::stage::{KUBE_DNS, Stage, WEB_SERVICE, WEB_SERVICE_NAME};
 
-const NAME: &str = "web-service.default.svc.cluster.local";
 const OUTSTANDING: u16 = 32;
 const ROUND: Duration = Duration::from_millis(1500);
 
 /// Runs the load against each way to answer and prints a table.
 pub(crate) fn compare(page: &Page, stage: &Stage, program: &Path) -> Result<()> {
-    page.heading(&format!("Load from the pod test: A of {NAME}, every reply checked"))?;
+    page.heading(&format!(
+        "Load from the pod test: A of {WEB_SERVICE_NAME}, every reply checked"
+    ))?;
     let heads = (format!("{OUTSTANDING} in flight"), "one at a time");
     page.note(&format!("  {:36} {:>24} {:>26}", "", heads.0, heads.1))?;
     page.note(&format!(
@@ -38,8 +39,8 @@ pub(crate) fn compare(page: &Page, stage: &Stage, program: &Path) -> Result<()> 
 
 fn measure(stage: &Stage, title: &str) -> Result<String> {
     let socket = stage.test.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;
-    let many = run_load(&socket, NAME, WEB_SERVICE, OUTSTANDING, ROUND)?;
-    let single = run_load(&socket, NAME, WEB_SERVICE, 1, ROUND)?;
+    let many = run_load(&socket, WEB_SERVICE_NAME, WEB_SERVICE, OUTSTANDING, ROUND)?;
+    let single = run_load(&socket, WEB_SERVICE_NAME, WEB_SERVICE, 1, ROUND)?;
     let (p50, p99) = (readable(single.percentile(0.5)), readable(single.percentile(0.99)));
     let lost = many.lost + single.lost;
     Ok(format!(

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use kxdns_tests::agent::Agent;
+use kxdns_tests::dns::Question;
 use kxdns_tests::namespace::Namespace;
 use kxdns_tests::node::{NODE_IPV4, Node};
 use kxdns_tests::pod::{Pod, PodSpec};
@@ -19,6 +20,9 @@ pub(crate) const KUBE_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 pub(crate) const KERNEL_ONLY: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 11);
 /// The ClusterIP of web-service.
 pub(crate) const WEB_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 107, 37, 188);
+
+/// The full name of web-service.
+pub(crate) const WEB_SERVICE_NAME: &str = "web-service.default.svc.cluster.local";
 
 const UPSTREAM: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 const MANIFESTS: &str = "/run/kxdns/manifests";
@@ -58,11 +62,18 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Starts the agent on the node with the Corefile and the manifests.
+    /// Starts the agent on the node with the Corefile and the manifests, and waits until the kernel answers.
     pub(crate) fn start_agent(&self, program: &Path, attach: &str) -> Result<Agent<'_>> {
         let served = KERNEL_ONLY.to_string();
         let arguments = ["--manifests", MANIFESTS, "--served", &served, "--attach", attach];
-        Agent::start_program(program, self.node.namespace(), COREFILE, &arguments)
+        let agent = Agent::start_program(program, self.node.namespace(), COREFILE, &arguments)?;
+        if attach != "none" {
+            for pod in [&self.test, &self.web, &self.visitor] {
+                let socket = pod.namespace().udp_to(SocketAddr::from((KERNEL_ONLY, 53)))?;
+                agent.await_kernel(&socket, &Question::a(WEB_SERVICE_NAME))?;
+            }
+        }
+        Ok(agent)
     }
 
     /// Writes late-service's manifest in one step, as an atomic update of a file.
@@ -112,7 +123,7 @@ impl Stage {
         ))?;
         page.line("  visitor   10.244.1.7     a pod in the namespace staging")?;
         page.note(&format!(
-            "  kube-dns is {KUBE_DNS}. Two nftables rules stand for kube-proxy: what the kernel does not"
+            "  kube-dns is {KUBE_DNS}. Some nftables rules stand for kube-proxy: what the kernel does not"
         ))?;
         page.note("  answer at that address goes to the agent's server, web-service's address goes to the pod web.")
     }
