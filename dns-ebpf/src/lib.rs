@@ -12,6 +12,7 @@
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod decide;
+pub mod headers;
 pub mod maps;
 pub mod outcome;
 pub mod packet;

@@ -5,6 +5,8 @@
 
 use core::marker::PhantomData;
 
+use crate::headers::Be16;
+
 /// A type whose every bit pattern is a value, so that it can be read from a frame.
 ///
 /// # Safety
@@ -14,6 +16,12 @@ pub unsafe trait Plain: Copy {}
 
 // SAFETY: integers have no invalid bit patterns and no padding.
 unsafe impl Plain for u64 {}
+// SAFETY: as above.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
+unsafe impl Plain for u16 {}
+// SAFETY: as above; `Be16` is one in a transparent structure.
+unsafe impl Plain for Be16 {}
 // SAFETY: bytes have neither, and an array adds none.
 unsafe impl<const N: usize> Plain for [u8; N] {}
 
@@ -80,6 +88,23 @@ impl<'a> Packet<'a> {
         // offsets only grow from `start` (they are lengths of a frame, far from the address space's end). Any bytes
         // are a valid `T`.
         Some(unsafe { (address as *const T).read_unaligned() })
+    }
+
+    /// Reads a `T` at byte `at` and the `U` right behind it, after one check for both.
+    #[inline(always)]
+    pub fn read_two<T: Plain, U: Plain>(self, at: usize) -> Option<(T, U)> {
+        let address = self.start.wrapping_add(at);
+        if address.wrapping_add(size_of::<T>() + size_of::<U>()) > self.end {
+            return None;
+        }
+        // SAFETY: as in `read`, for the first and for the second.
+        Some(unsafe {
+            let second = address.wrapping_add(size_of::<T>());
+            (
+                (address as *const T).read_unaligned(),
+                (second as *const U).read_unaligned(),
+            )
+        })
     }
 }
 

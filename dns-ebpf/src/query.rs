@@ -7,6 +7,7 @@
 //!
 //! The question's name is not walked here: where the message ends tells where its name does.
 
+use crate::headers::{self, Be16, Dns, Ipv4, Ipv6, Udp};
 use crate::outcome::Pass;
 use crate::packet::{Packet, hide};
 use crate::words::{MAX_NAME_LEN, MIN_NAME_LEN, Words};
@@ -14,46 +15,48 @@ use crate::words::{MAX_NAME_LEN, MIN_NAME_LEN, Words};
 /// Length of an Ethernet header without VLAN tags.
 pub const ETHERNET_LEN: usize = 14;
 /// Length of a VLAN tag (IEEE 802.1Q).
-pub const VLAN_LEN: usize = 4;
+const VLAN_LEN: usize = 4;
 /// Length of an IPv4 header without options.
-pub const IPV4_LEN: usize = 20;
+const IPV4_LEN: usize = size_of::<Ipv4>();
 /// Length of an IPv6 header without extension headers.
-pub const IPV6_LEN: usize = 40;
+const IPV6_LEN: usize = size_of::<Ipv6>();
 /// Length of a UDP header.
-pub const UDP_LEN: usize = 8;
+pub const UDP_LEN: usize = size_of::<Udp>();
 /// Length of a DNS message's header.
-pub const DNS_HEADER_LEN: usize = 12;
-/// Length of an OPT record without options: root, type, size, extended rcode and version, flags, length.
-pub const OPT_LEN: usize = 11;
+pub const DNS_HEADER_LEN: usize = size_of::<Dns>();
+/// Length of an OPT record without options.
+pub const OPT_LEN: usize = size_of::<headers::Opt>();
 
-/// EtherType of IPv4.
-pub const ETHER_IPV4: [u8; 2] = [0x08, 0x00];
-/// EtherType of IPv6.
-pub const ETHER_IPV6: [u8; 2] = [0x86, 0xdd];
-/// EtherTypes of a VLAN tag: customer (802.1Q) and service (802.1ad).
-pub const ETHER_VLAN: [[u8; 2]; 2] = [[0x81, 0x00], [0x88, 0xa8]];
+const ETHER_IPV4: Be16 = Be16::new(0x0800);
+const ETHER_IPV6: Be16 = Be16::new(0x86dd);
+/// A customer's VLAN tag (802.1Q).
+const ETHER_VLAN: Be16 = Be16::new(0x8100);
+/// A provider's VLAN tag (802.1ad).
+const ETHER_SERVICE_VLAN: Be16 = Be16::new(0x88a8);
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
+/// Of the fragment field all must be zero but "don't fragment".
+const FRAGMENT: u16 = 0xbfff;
 
-const DNS_PORT: [u8; 2] = [0, 53];
-const CLASS_IN: [u8; 2] = [0, 1];
-/// Root name and type 41.
-const OPT_START: [u8; 3] = [0, 0, 41];
+const DNS_PORT: Be16 = Be16::new(53);
+const CLASS_IN: Be16 = Be16::new(1);
+/// The type code of an OPT record.
+pub const TYPE_OPT: u16 = 41;
 
-/// Header flags of a plain query that are copied into the reply: RD in the first byte, CD in the second.
-pub const FLAG_RD: u8 = 0x01;
-/// Checking disabled (RFC 4035, 3.2.2).
-pub const FLAG_CD: u8 = 0x10;
+/// Recursion desired: copied into the reply.
+const FLAG_RD: u16 = 0x0100;
 /// Authentic data: a query may ask for it (RFC 6840, 5.7), an answer of ours never has it.
-const FLAG_AD: u8 = 0x20;
+const FLAG_AD: u16 = 0x0020;
+/// Checking disabled (RFC 4035, 3.2.2): copied into the reply.
+const FLAG_CD: u16 = 0x0010;
 
 /// The addresses whose port 53 is ours.
 pub trait Served {
     /// Says whether this IPv4 address is served.
     fn serves_ipv4(&self, address: [u8; 4]) -> bool;
 
-    /// Says whether this IPv6 address is served.
-    fn serves_ipv6(&self, address: [u8; 16]) -> bool;
+    /// Says whether this IPv6 address, read as two words, is served.
+    fn serves_ipv6(&self, address: [u64; 2]) -> bool;
 }
 
 /// The version of the Internet Protocol that a query came by.
@@ -79,10 +82,10 @@ impl Ip {
 /// What a query's OPT record said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opt {
-    /// The requestor's UDP payload size, big-endian.
-    pub udp_size: [u8; 2],
-    /// The upper byte of the flags: DO and its neighbours.
-    pub flags: u8,
+    /// The requestor's UDP payload size.
+    pub udp_size: Be16,
+    /// The flags: DO and others.
+    pub flags: u16,
 }
 
 /// A query that may be answered, and where its parts stand in the frame.
@@ -96,8 +99,8 @@ pub struct Query {
     pub name_len: usize,
     /// The question's type.
     pub qtype: u16,
-    /// The header's flags that a reply repeats: RD and CD, each in its byte.
-    pub flags: [u8; 2],
+    /// The header's flags that a reply repeats: RD and CD.
+    pub flags: u16,
     /// The OPT record, if there is one.
     pub opt: Option<Opt>,
 }
@@ -142,85 +145,48 @@ impl Query {
 
 /// Finds the IP header: its offset and the EtherType before it.
 #[inline(always)]
-fn ethernet(packet: Packet<'_>) -> Result<(usize, [u8; 2]), Pass> {
+fn ethernet(packet: Packet<'_>) -> Result<(usize, Be16), Pass> {
     let mut ip_at = ETHERNET_LEN;
     for _ in 0..2 {
         let ether_type = packet.read(ip_at - 2).ok_or(Pass::NotDns)?;
-        if !ETHER_VLAN.contains(&ether_type) {
+        if ether_type != ETHER_VLAN && ether_type != ETHER_SERVICE_VLAN {
             return Ok((ip_at, ether_type));
         }
         ip_at += VLAN_LEN;
     }
-    let ether_type = packet.read(ip_at - 2).ok_or(Pass::NotDns)?;
-    Ok((ip_at, ether_type))
+    Ok((ip_at, packet.read(ip_at - 2).ok_or(Pass::NotDns)?))
 }
 
 /// Checks the IPv4 and UDP headers of a packet of `len` bytes.
-///
-/// ```text
-///  0                   1                   2                   3
-/// +-------+-------+---------------+-------------------------------+
-/// |  4    |  5    | type of serv. |         total length          |
-/// |        identification         |0 D M|     fragment offset     |
-/// |      TTL      |      17       |        header checksum        |
-/// |                            source                             |
-/// |                          destination                          |
-/// ```
 #[inline(always)]
 fn ipv4(packet: Packet<'_>, len: usize, served: &impl Served) -> Result<Ip, Pass> {
-    let header: [u8; IPV4_LEN + UDP_LEN] = packet.read(0).ok_or(Pass::NotDns)?;
-    let [
-        version_ihl,
-        _,
-        total_0,
-        total_1,
-        _,
-        _,
-        fragment_0,
-        fragment_1,
-        _,
-        protocol,
-        ..,
-    ] = header;
-    // All of the fragment field must be zero but "don't fragment".
-    let whole = fragment_0 & 0xbf == 0 && fragment_1 == 0;
-    if version_ihl != 0x45 || protocol != UDP || !whole || [header[22], header[23]] != DNS_PORT {
+    let (header, udp): (Ipv4, Udp) = packet.read_two(0).ok_or(Pass::NotDns)?;
+    let whole = header.fragment.get() & FRAGMENT == 0;
+    if header.version_ihl != 0x45 || header.protocol != UDP || !whole || { udp.destination } != DNS_PORT {
         return Err(Pass::NotDns);
     }
-    if !served.serves_ipv4([header[16], header[17], header[18], header[19]]) {
+    if !served.serves_ipv4(header.destination) {
         return Err(Pass::NotServed);
     }
-    let total = usize::from(u16::from_be_bytes([total_0, total_1]));
-    let udp = usize::from(u16::from_be_bytes([header[24], header[25]]));
-    if total != len || udp != len - IPV4_LEN {
+    if usize::from(header.total_len.get()) != len || usize::from(udp.len.get()) != len.wrapping_sub(IPV4_LEN) {
         return Err(Pass::Malformed);
     }
     Ok(Ip::V4)
 }
 
 /// Checks the IPv6 and UDP headers of a packet of `len` bytes.
-///
-/// ```text
-///  0                   1                   2                   3
-/// +-------+---------------+---------------------------------------+
-/// |   6   | traffic class |              flow label               |
-/// |        payload length         |      17       |   hop limit   |
-/// |                       source, 16 bytes                        |
-/// |                     destination, 16 bytes                     |
-/// ```
 #[inline(always)]
 fn ipv6(packet: Packet<'_>, len: usize, served: &impl Served) -> Result<Ip, Pass> {
-    let header: [u8; IPV6_LEN + UDP_LEN] = packet.read(0).ok_or(Pass::NotDns)?;
-    if header[0] >> 4 != 6 || header[6] != UDP || [header[42], header[43]] != DNS_PORT {
+    let (header, udp): (Ipv6, Udp) = packet.read_two(0).ok_or(Pass::NotDns)?;
+    let [version, ..] = header.version;
+    if version >> 4 != 6 || header.next_header != UDP || { udp.destination } != DNS_PORT {
         return Err(Pass::NotDns);
     }
-    let destination = packet.read(24).ok_or(Pass::NotDns)?;
-    if !served.serves_ipv6(destination) {
+    if !served.serves_ipv6(header.destination) {
         return Err(Pass::NotServed);
     }
-    let payload = usize::from(u16::from_be_bytes([header[4], header[5]]));
-    let udp = usize::from(u16::from_be_bytes([header[44], header[45]]));
-    if payload != len - IPV6_LEN || udp != payload {
+    let payload = usize::from(header.payload_len.get());
+    if payload != len.wrapping_sub(IPV6_LEN) || usize::from(udp.len.get()) != payload {
         return Err(Pass::Malformed);
     }
     Ok(Ip::V6)
@@ -229,25 +195,23 @@ fn ipv6(packet: Packet<'_>, len: usize, served: &impl Served) -> Result<Ip, Pass
 /// Checks a message of `len` bytes: header, question, OPT.
 #[inline(always)]
 fn dns(message: Packet<'_>, len: usize, ip_at: usize, ip: Ip) -> Result<Query, Pass> {
-    let header: [u8; DNS_HEADER_LEN] = message.read(0).ok_or(Pass::Malformed)?;
-    let [_, _, flags_0, flags_1, counts @ .., additional] = header;
-    if flags_0 & !FLAG_RD != 0 || flags_1 & !(FLAG_AD | FLAG_CD) != 0 {
+    let header: Dns = message.read(0).ok_or(Pass::Malformed)?;
+    let flags = header.flags.get();
+    let with_opt = { header.counts } == headers::counts(1, 0, 0, 1);
+    if flags & !(FLAG_RD | FLAG_AD | FLAG_CD) != 0 || !(with_opt || { header.counts } == headers::counts(1, 0, 0, 0)) {
         return Err(Pass::NotQuery);
     }
-    if counts != [0, 1, 0, 0, 0, 0, 0] || additional > 1 {
-        return Err(Pass::NotQuery);
-    }
-    let after_question = usize::from(additional) * OPT_LEN;
+    let after_question = if with_opt { OPT_LEN } else { 0 };
     let name_len = len.wrapping_sub(DNS_HEADER_LEN + 4 + after_question);
     if !(1..=MAX_NAME_LEN).contains(&name_len) {
         return Err(Pass::Malformed);
     }
     let name_len = hide(name_len) & MAX_NAME_LEN;
     let question_end = message.skip(DNS_HEADER_LEN + name_len);
-    let [type_0, type_1, class @ ..]: [u8; 4] = question_end.read(0).ok_or(Pass::Malformed)?;
-    let opt = match additional {
-        0 => None,
-        _ => Some(opt(question_end.skip(4))?),
+    let (qtype, class): (Be16, Be16) = question_end.read_two(0).ok_or(Pass::Malformed)?;
+    let opt = match with_opt {
+        true => Some(opt(question_end.skip(4))?),
+        false => None,
     };
     if class != CLASS_IN {
         return Err(Pass::Class);
@@ -255,42 +219,36 @@ fn dns(message: Packet<'_>, len: usize, ip_at: usize, ip: Ip) -> Result<Query, P
     if name_len < MIN_NAME_LEN {
         return Err(Pass::NameUnknown);
     }
-    let flags = [flags_0, flags_1 & FLAG_CD];
-    // Verifier: hidden, or all that follows would be walked through once for each number of VLAN tags.
-    let ip_at = hide(ip_at) & 0x1f;
+    // Verifier: hidden, or all that follows would be walked through once for each number of VLAN tags and each way that
+    // the length was come by.
+    let (ip_at, name_len) = (hide(ip_at) & 0x1f, hide(name_len) & MAX_NAME_LEN);
     Ok(Query {
         ip_at,
         ip,
         name_len,
-        qtype: u16::from_be_bytes([type_0, type_1]),
-        flags,
+        qtype: qtype.get(),
+        flags: flags & (FLAG_RD | FLAG_CD),
         opt,
     })
 }
 
 #[inline(always)]
 fn opt(record: Packet<'_>) -> Result<Opt, Pass> {
-    let bytes: [u8; OPT_LEN] = record.read(0).ok_or(Pass::Malformed)?;
-    let [
-        root,
-        type_0,
-        type_1,
-        size_0,
-        size_1,
+    let headers::Opt {
+        name,
+        rtype,
+        udp_size,
         extended_rcode,
         version,
         flags,
-        _,
-        rdlen_0,
-        rdlen_1,
-    ] = bytes;
-    let plain = [extended_rcode, version, rdlen_0, rdlen_1] == [0; 4];
-    if [root, type_0, type_1] != OPT_START || !plain {
+        len,
+    } = record.read(0).ok_or(Pass::Malformed)?;
+    if name != 0 || rtype != Be16::new(TYPE_OPT) || extended_rcode != 0 || version != 0 || len != Be16::new(0) {
         return Err(Pass::Edns);
     }
     Ok(Opt {
-        udp_size: [size_0, size_1],
-        flags,
+        udp_size,
+        flags: flags.get(),
     })
 }
 

@@ -5,9 +5,10 @@
 //! means: AA set, RA clear, RD and CD copied, the OPT record echoed with the requestor's size.
 
 use crate::decide::{Action, Entry, TYPE_A, TYPE_AAAA, TYPE_SOA, Verdict, Zone};
+use crate::headers::{self, Be16, Ipv4, Ipv6, Udp};
 use crate::outcome::{Kind, Outcome, Pass, Rcode};
 use crate::packet::{Frame, Packet, PacketMut, hide};
-use crate::query::{DNS_HEADER_LEN, FLAG_RD, IPV4_LEN, Ip, OPT_LEN, Opt, Query, UDP_LEN};
+use crate::query::{DNS_HEADER_LEN, Ip, OPT_LEN, Opt, Query, TYPE_OPT, UDP, UDP_LEN};
 
 /// Length of an A record whose name is a pointer.
 const A_LEN: usize = 16;
@@ -19,7 +20,7 @@ const SOA_LEN: usize = 54;
 /// A pointer to the question's name.
 const QUESTION_NAME: [u8; 2] = [0xc0, DNS_HEADER_LEN as u8];
 /// QR and AA.
-const FLAGS: u8 = 0x84;
+const FLAGS: u16 = 0x8400;
 /// TTL and hop limit of a reply.
 const HOPS: u8 = 64;
 /// The SOA record's own TTL is the zone's, but never more than this, in seconds.
@@ -147,33 +148,40 @@ fn write_soa(frame: &mut PacketMut<'_>, at: usize, query: &Query, zone: Zone, se
     Some(SOA_LEN)
 }
 
-/// The OPT record (RFC 6891, 6.1.2): the requestor's size again, and of the flags their upper byte.
+/// The OPT record: the requestor's size again, and of the flags the upper byte.
 #[inline(always)]
 fn write_opt(frame: &mut PacketMut<'_>, at: usize, opt: Opt) -> Option<()> {
-    let [size_0, size_1] = opt.udp_size;
-    frame.write(bound(at), [0, 0, 41, size_0, size_1, 0, 0, opt.flags, 0, 0, 0])
+    let record = headers::Opt {
+        name: 0,
+        rtype: Be16::new(TYPE_OPT),
+        udp_size: opt.udp_size,
+        extended_rcode: 0,
+        version: 0,
+        flags: Be16::new(opt.flags & 0xff00),
+        len: Be16::new(0),
+    };
+    frame.write(bound(at), record)
 }
 
-/// The header but for the ID, which stays: flags, rcode and counts (RFC 1035, 4.1.1).
+/// The header but for the ID, which stays: flags, rcode and counts.
 #[inline(always)]
 fn write_dns_header(frame: &mut PacketMut<'_>, query: &Query, action: Action) -> Option<()> {
-    let (rcode, answers, authorities) = match action {
-        Action::A | Action::Aaaa => (0, 1, 0),
-        Action::NoData => (0, 0, 1),
-        Action::NxDomain => (3, 0, 1),
+    let additionals = query.opt.map_or(0, |_| 1);
+    let (rcode, counts) = match action {
+        Action::A | Action::Aaaa => (0, headers::counts(1, 1, 0, additionals)),
+        Action::NoData => (0, headers::counts(1, 0, 1, additionals)),
+        Action::NxDomain => (3, headers::counts(1, 0, 1, additionals)),
         Action::Pass(_) => return None,
     };
-    let [flags_0, flags_1] = query.flags;
-    let flags = [FLAGS | (flags_0 & FLAG_RD), flags_1 | rcode];
     let at = bound(query.message_at());
-    frame.write(at + 2, flags)?;
-    frame.write(at + 6, [0, answers, 0, authorities])
+    frame.write(at + 2, Be16::new(FLAGS | query.flags | rcode))?;
+    frame.write(at + 4, counts)
 }
 
 /// Ethernet, IP and UDP headers: addresses and ports swapped, lengths and hops new. `udp_len` is in bytes.
 #[inline(always)]
 fn write_headers(mut frame: PacketMut<'_>, query: &Query, udp_len: usize) -> Option<()> {
-    let [destination, source]: [[u8; 6]; 2] = [frame.as_packet().read(0)?, frame.as_packet().read(6)?];
+    let (destination, source): ([u8; 6], [u8; 6]) = frame.as_packet().read_two(0)?;
     frame.write(0, source)?;
     frame.write(6, destination)?;
     let ip_at = bound(query.ip_at);
@@ -182,38 +190,48 @@ fn write_headers(mut frame: PacketMut<'_>, query: &Query, udp_len: usize) -> Opt
         Ip::V6 => write_ipv6(&mut frame, ip_at, udp_len)?,
     }
     let udp_at = ip_at + query.ip.header_len();
-    let [source_0, source_1, dns_0, dns_1]: [u8; 4] = frame.as_packet().read(udp_at)?;
-    let [len_0, len_1] = (udp_len as u16).to_be_bytes();
-    frame.write(udp_at, [dns_0, dns_1, source_0, source_1, len_0, len_1, 0, 0])
+    let udp: Udp = frame.as_packet().read(udp_at)?;
+    let len = Be16::new(udp_len as u16);
+    frame.write(
+        udp_at,
+        Udp {
+            source: udp.destination,
+            destination: udp.source,
+            len,
+            checksum: 0,
+        },
+    )
 }
 
 #[inline(always)]
 fn write_ipv4(frame: &mut PacketMut<'_>, at: usize, udp_len: usize) -> Option<()> {
-    let header: [u8; IPV4_LEN] = frame.as_packet().read(at)?;
-    let [total_0, total_1] = ((IPV4_LEN + udp_len) as u16).to_be_bytes();
-    let mut reply = [0; IPV4_LEN];
-    reply[..8].copy_from_slice(&[
-        header[0], header[1], total_0, total_1, header[4], header[5], header[6], header[7],
-    ]);
-    reply[8..10].copy_from_slice(&[HOPS, header[9]]);
-    reply[12..16].copy_from_slice(&header[16..20]);
-    reply[16..20].copy_from_slice(&header[12..16]);
-    let mut sum = 0;
-    for pair in 0..IPV4_LEN / 2 {
-        sum += u64::from(u16::from_ne_bytes([reply[2 * pair], reply[2 * pair + 1]]));
-    }
-    reply[10..12].copy_from_slice(&(!fold(sum)).to_ne_bytes());
-    frame.write(at, reply)
+    let query: Ipv4 = frame.as_packet().read(at)?;
+    let total_len = Be16::new((size_of::<Ipv4>() + udp_len) as u16);
+    let reply = Ipv4 {
+        total_len,
+        ttl: HOPS,
+        checksum: 0,
+        source: query.destination,
+        destination: query.source,
+        ..query
+    };
+    frame.write(at, reply)?;
+    let (first, second): (u64, u64) = frame.as_packet().read_two(at)?;
+    let third: u32 = frame.as_packet().read(at + 16)?;
+    frame.write(at + 10, !fold(halves(first) + halves(second) + u64::from(third)))
 }
 
 #[inline(always)]
 fn write_ipv6(frame: &mut PacketMut<'_>, at: usize, udp_len: usize) -> Option<()> {
-    let source: [u8; 16] = frame.as_packet().read(at + 8)?;
-    let destination: [u8; 16] = frame.as_packet().read(at + 24)?;
-    frame.write(at + 4, (udp_len as u16).to_be_bytes())?;
-    frame.write(at + 7, [HOPS])?;
-    frame.write(at + 8, destination)?;
-    frame.write(at + 24, source)
+    let query: Ipv6 = frame.as_packet().read(at)?;
+    let reply = Ipv6 {
+        payload_len: Be16::new(udp_len as u16),
+        hop_limit: HOPS,
+        source: query.destination,
+        destination: query.source,
+        ..query
+    };
+    frame.write(at, reply)
 }
 
 /// Writes the UDP checksum; the field holds 0 before.
@@ -239,18 +257,26 @@ fn write_checksum<F: Frame>(frame: &mut F, query: &Query) -> Option<()> {
 #[inline(always)]
 fn pseudo_header(packet: Packet<'_>, query: &Query) -> Option<u64> {
     let ip = packet.skip(bound(query.ip_at));
-    let halves = |bytes: [u8; 8]| {
-        let word = u64::from_ne_bytes(bytes);
-        (word & 0xffff_ffff) + (word >> 32)
+    let (addresses, udp): (u64, Udp) = match query.ip {
+        Ip::V4 => {
+            let (header, udp): (Ipv4, Udp) = ip.read_two(0)?;
+            let [source, destination] = [header.source, header.destination].map(u32::from_ne_bytes);
+            (u64::from(source) + u64::from(destination), udp)
+        }
+        Ip::V6 => {
+            let (header, udp): (Ipv6, Udp) = ip.read_two(0)?;
+            let ([a, b], [c, d]) = ({ header.source }, { header.destination });
+            (halves(a) + halves(b) + halves(c) + halves(d), udp)
+        }
     };
-    let (addresses, udp_len): (u64, [u8; 2]) = match query.ip {
-        Ip::V4 => (halves(ip.read(12)?), ip.read(IPV4_LEN + 4)?),
-        Ip::V6 => (
-            halves(ip.read(8)?) + halves(ip.read(16)?) + halves(ip.read(24)?) + halves(ip.read(32)?),
-            ip.read(query.ip.header_len() + 4)?,
-        ),
-    };
-    Some(addresses + u64::from(u16::from_ne_bytes([0, crate::query::UDP])) + u64::from(u16::from_ne_bytes(udp_len)))
+    let rest = [u16::from(UDP), udp.len.get()].map(|field| u64::from(field.to_be()));
+    Some(addresses + rest[0] + rest[1])
+}
+
+/// The two halves of a word, to be folded later: their sum does not overflow.
+#[inline(always)]
+fn halves(word: u64) -> u64 {
+    (word & 0xffff_ffff) + (word >> 32)
 }
 
 /// The sum of everything from byte `at` of a reply on.
@@ -267,7 +293,7 @@ fn sum(packet: Packet<'_>, at: usize) -> Option<u64> {
             break;
         }
         let word: u64 = data.read(8 * index)?;
-        sum += (word & 0xffff_ffff) + (word >> 32);
+        sum += halves(word);
     }
     // What is left over, padded with zeros: the last word without the bytes already summed.
     let rest = len % 8;
@@ -275,7 +301,7 @@ fn sum(packet: Packet<'_>, at: usize) -> Option<u64> {
         let last: u64 = data.skip(bound(len.wrapping_sub(8))).read(0)?;
         let word = u64::from_le(last) >> (64 - 8 * rest);
         let word = word.to_le();
-        sum += (word & 0xffff_ffff) + (word >> 32);
+        sum += halves(word);
     }
     Some(sum)
 }

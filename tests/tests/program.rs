@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use dns_ebpf::answer;
 use dns_ebpf::decide::{Entry, Lookup, Tables, Zone};
+use dns_ebpf::maps::ipv6_words;
 use dns_ebpf::outcome::{Kind, Outcome, Pass, Rcode};
 use dns_ebpf::packet::MemoryFrame;
 use dns_ebpf::query::{QuestionName, Served};
@@ -75,8 +76,8 @@ impl Served for Memory {
         address == DNS_SERVICE.0.octets()
     }
 
-    fn serves_ipv6(&self, address: [u8; 16]) -> bool {
-        address == DNS_SERVICE.1.octets()
+    fn serves_ipv6(&self, address: [u64; 2]) -> bool {
+        address == ipv6_words(DNS_SERVICE.1.octets())
     }
 }
 

@@ -72,7 +72,7 @@ impl Served for KernelTables {
     }
 
     #[inline(always)]
-    fn serves_ipv6(&self, address: [u8; 16]) -> bool {
+    fn serves_ipv6(&self, address: [u64; 2]) -> bool {
         SERVED.get(0).is_some_and(|served| served.has_ipv6(address))
     }
 }

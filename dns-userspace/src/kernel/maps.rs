@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use aya::maps::{Array, Map, MapData, PerCpuArray};
 use aya::{Ebpf, Pod};
-use dns_ebpf::maps::{Bucket, Contract, Counters, Lease, Record, SERVED, ServedAddresses, bytes_of, names};
+use dns_ebpf::maps::{Bucket, Contract, Counters, Lease, Record, SERVED, ServedAddresses, bytes_of, ipv6_words, names};
 use dns_ebpf::words::HashKeys;
 use rustix::time::{ClockId, clock_gettime};
 use tracing::warn;
@@ -33,7 +33,9 @@ impl Tables {
         // Only borrowed: a map that is dropped is closed, and no program that is loaded later finds it.
         let hash_keys = ebpf.map_mut(names::HASH_KEYS).context("the object has no hash keys")?;
         let mut hash_keys: Array<_, [u8; size_of::<HashKeys>()]> = hash_keys.try_into()?;
-        hash_keys.set(0, &bytes_of(&keys), 0).context("cannot write the hash keys")?;
+        hash_keys
+            .set(0, &bytes_of(&keys), 0)
+            .context("cannot write the hash keys")?;
         Ok(Self {
             buckets: take(ebpf, names::BUCKETS)?,
             records: take(ebpf, names::RECORDS)?,
@@ -115,7 +117,7 @@ pub fn served_addresses(addresses: &[IpAddr]) -> Result<ServedAddresses> {
     for address in addresses {
         let placed = match address {
             IpAddr::V4(address) => ipv4.next().map(|place| *place = address.octets()),
-            IpAddr::V6(address) => ipv6.next().map(|place| *place = address.octets()),
+            IpAddr::V6(address) => ipv6.next().map(|place| *place = ipv6_words(address.octets())),
         };
         if placed.is_none() {
             bail!("more than {SERVED} served addresses of a family: {address} and what follows does not fit");
@@ -187,8 +189,9 @@ mod tests {
         assert!(served.has_ipv4([10, 96, 0, 10]));
         assert!(!served.has_ipv4([10, 96, 0, 11]));
         assert!(!served.has_ipv4([0; 4]), "an unused place serves nothing");
-        assert!(served.has_ipv6(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0xa).octets()));
-        assert!(!served.has_ipv6([0; 16]), "an unused place serves nothing");
+        let address: std::net::Ipv6Addr = "fd00::a".parse().unwrap();
+        assert!(served.has_ipv6(ipv6_words(address.octets())));
+        assert!(!served.has_ipv6([0; 2]), "an unused place serves nothing");
     }
 
     #[test]

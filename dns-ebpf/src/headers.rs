@@ -1,0 +1,163 @@
+//! The headers in front of a question, field by field, as they stand in a frame.
+//!
+//! Layouts only: what a field must hold for a packet to be answered is [`crate::query`]'s to say.
+
+use crate::packet::Plain;
+
+/// A 16-bit field in network byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Be16(u16);
+
+impl Be16 {
+    /// Makes the field of a number.
+    #[inline(always)]
+    pub const fn new(number: u16) -> Self {
+        Self(number.to_be())
+    }
+
+    /// The number.
+    #[inline(always)]
+    pub const fn get(self) -> u16 {
+        u16::from_be(self.0)
+    }
+}
+
+/// An IPv4 header without options (RFC 791, 3.1).
+///
+/// ```text
+///  0                   1                   2                   3
+/// +-------+-------+---------------+-------------------------------+
+/// |version|  IHL  |type of service|         total length          |
+/// |        identification         |flags|    fragment offset      |
+/// | time to live  |   protocol    |        header checksum        |
+/// |                        source address                         |
+/// |                      destination address                      |
+/// ```
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+pub struct Ipv4 {
+    /// Version in the upper half, header length in 32-bit words in the lower.
+    pub version_ihl: u8,
+    /// Type of service.
+    pub service: u8,
+    /// Length of the packet with this header, in bytes.
+    pub total_len: Be16,
+    /// Identification.
+    pub id: Be16,
+    /// Flags in the upper three bits, offset in the others.
+    pub fragment: Be16,
+    /// Time to live.
+    pub ttl: u8,
+    /// Protocol of the payload.
+    pub protocol: u8,
+    /// One's complement sum of this header.
+    pub checksum: u16,
+    /// Source address, as it stands in the packet.
+    pub source: [u8; 4],
+    /// Destination address, as it stands in the packet.
+    pub destination: [u8; 4],
+}
+
+/// An IPv6 header (RFC 8200, 3).
+///
+/// ```text
+///  0                   1                   2                   3
+/// +-------+---------------+---------------------------------------+
+/// |version| traffic class |              flow label               |
+/// |        payload length         |  next header  |   hop limit   |
+/// |                   source address, 16 bytes                    |
+/// |                 destination address, 16 bytes                 |
+/// ```
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+pub struct Ipv6 {
+    /// Version in the upper four bits, then traffic class and flow label.
+    pub version: [u8; 4],
+    /// Length of what follows this header, in bytes.
+    pub payload_len: Be16,
+    /// Protocol of the payload.
+    pub next_header: u8,
+    /// Hop limit.
+    pub hop_limit: u8,
+    /// Source address, as it stands in the packet.
+    pub source: [u64; 2],
+    /// Destination address, as it stands in the packet.
+    pub destination: [u64; 2],
+}
+
+/// A UDP header (RFC 768).
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+pub struct Udp {
+    /// Source port.
+    pub source: Be16,
+    /// Destination port.
+    pub destination: Be16,
+    /// Length of this header and the payload, in bytes.
+    pub len: Be16,
+    /// One's complement sum of pseudo-header, header and payload; 0 for none.
+    pub checksum: u16,
+}
+
+/// A DNS message's header (RFC 1035, 4.1.1).
+///
+/// ```text
+///  0  1  2  3  4  5  6  7  8  9  0  1  2  3  4  5
+/// +--+--+--+--+--+--+--+--+--+--+--+--+--+--+--+--+
+/// |                      ID                       |
+/// |QR|   Opcode  |AA|TC|RD|RA| Z|AD|CD|   Rcode   |
+/// |        QDCOUNT, ANCOUNT, NSCOUNT, ARCOUNT     |
+/// ```
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+pub struct Dns {
+    /// The ID.
+    pub id: Be16,
+    /// The flags, opcode and rcode.
+    pub flags: Be16,
+    /// QDCOUNT, ANCOUNT, NSCOUNT, ARCOUNT: four fields of 16 bits, as they stand in the packet.
+    pub counts: u64,
+}
+
+/// The four counts of a DNS header as they stand in a packet.
+#[inline(always)]
+pub const fn counts(questions: u16, answers: u16, authorities: u16, additionals: u16) -> u64 {
+    let all = (questions as u64) << 48 | (answers as u64) << 32 | (authorities as u64) << 16 | additionals as u64;
+    all.to_be()
+}
+
+/// An OPT record without options (RFC 6891, 6.1.2).
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+pub struct Opt {
+    /// The name: the root, 0.
+    pub name: u8,
+    /// The type, 41.
+    pub rtype: Be16,
+    /// The requestor's UDP payload size.
+    pub udp_size: Be16,
+    /// The upper bits of the rcode.
+    pub extended_rcode: u8,
+    /// The version of EDNS.
+    pub version: u8,
+    /// DO and other flags.
+    pub flags: Be16,
+    /// Length of the options, in bytes.
+    pub len: Be16,
+}
+
+// SAFETY (all of them): packed structures of integers: no padding, no invalid bit patterns, no references.
+// SAFETY: see above.
+unsafe impl Plain for Ipv4 {}
+// SAFETY: see above.
+unsafe impl Plain for Ipv6 {}
+// SAFETY: see above.
+unsafe impl Plain for Udp {}
+// SAFETY: see above.
+unsafe impl Plain for Dns {}
+// SAFETY: see above.
+unsafe impl Plain for Opt {}
+
+const _: () = assert!(size_of::<Ipv4>() == 20 && size_of::<Ipv6>() == 40 && size_of::<Udp>() == 8);
+const _: () = assert!(size_of::<Dns>() == 12 && size_of::<Opt>() == 11);
