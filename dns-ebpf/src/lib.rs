@@ -19,9 +19,6 @@ pub mod query;
 pub mod reply;
 pub mod words;
 
-#[cfg(test)]
-mod testing;
-
 use decide::{Tables, decide};
 use outcome::Outcome;
 use packet::Frame;

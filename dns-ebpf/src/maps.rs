@@ -197,6 +197,34 @@ pub unsafe trait Arrays {
     fn hash_keys(&self) -> Option<&HashKeys>;
 }
 
+/// The arrays in plain memory: the contract outside of the kernel.
+#[cfg(not(target_arch = "bpf"))]
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryArrays<'a> {
+    /// The index.
+    pub buckets: &'a [Bucket],
+    /// The records.
+    pub records: &'a [Record],
+    /// The keys that names are hashed with.
+    pub hash_keys: &'a HashKeys,
+}
+
+// SAFETY: the pointers are those of references that live as long as `self` is borrowed.
+#[cfg(not(target_arch = "bpf"))]
+unsafe impl Arrays for MemoryArrays<'_> {
+    fn bucket(&self, number: u32) -> Option<*const Bucket> {
+        self.buckets.get(number as usize).map(core::ptr::from_ref)
+    }
+
+    fn record(&self, number: u32) -> Option<*const Record> {
+        self.records.get(number as usize).map(core::ptr::from_ref)
+    }
+
+    fn hash_keys(&self) -> Option<&HashKeys> {
+        Some(self.hash_keys)
+    }
+}
+
 /// Looks a name up.
 #[inline(always)]
 pub fn find(arrays: &impl Arrays, name: &impl Words) -> Lookup {

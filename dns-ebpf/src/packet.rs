@@ -145,6 +145,65 @@ pub trait Frame {
     fn completes_checksum(&mut self, at: usize) -> bool;
 }
 
+/// A frame in plain memory, with room before and behind it: the core's frame outside of the kernel.
+#[cfg(not(target_arch = "bpf"))]
+pub struct MemoryFrame<'a> {
+    buffer: &'a mut [u8],
+    start: usize,
+    end: usize,
+    completes_checksum: bool,
+}
+
+#[cfg(not(target_arch = "bpf"))]
+impl<'a> MemoryFrame<'a> {
+    /// Takes the bytes `frame` of `buffer` as the frame, and the rest of it as room.
+    ///
+    /// With `completes_checksum` the transmitter completes checksums, as in [`Frame::completes_checksum`].
+    pub fn new(buffer: &'a mut [u8], frame: core::ops::Range<usize>, completes_checksum: bool) -> Self {
+        let end = frame.end.min(buffer.len());
+        let start = frame.start.min(end);
+        Self {
+            buffer,
+            start,
+            end,
+            completes_checksum,
+        }
+    }
+
+    /// The frame as it is now.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+}
+
+#[cfg(not(target_arch = "bpf"))]
+impl Frame for MemoryFrame<'_> {
+    fn packet(&self) -> Packet<'_> {
+        let bytes = self.bytes().as_ptr_range();
+        // SAFETY: the range is that of a slice which is borrowed for as long.
+        unsafe { Packet::new(bytes.start as usize, bytes.end as usize) }
+    }
+
+    fn packet_mut(&mut self) -> PacketMut<'_> {
+        let bytes = self.buffer[self.start..self.end].as_mut_ptr_range();
+        // SAFETY: the range is that of a slice which is borrowed mutably for as long.
+        unsafe { PacketMut::new(bytes.start as usize, bytes.end as usize) }
+    }
+
+    fn grow(&mut self, by: usize) -> Result<usize, NoRoom> {
+        if self.buffer.len() - self.end >= by {
+            self.end += by;
+            return Ok(0);
+        }
+        self.start = self.start.checked_sub(by).ok_or(NoRoom)?;
+        Ok(by)
+    }
+
+    fn completes_checksum(&mut self, _at: usize) -> bool {
+        self.completes_checksum
+    }
+}
+
 /// Returns `value`, but keeps the compiler and the verifier from knowing that it is the same.
 ///
 /// Verifier: the compiler proves a bound once and drops the checks that repeat it, while the verifier has lost what it

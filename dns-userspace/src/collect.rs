@@ -67,7 +67,9 @@ pub struct KernelCollector {
 
 impl fmt::Debug for KernelCollector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KernelCollector").field("links", &self.links).finish_non_exhaustive()
+        f.debug_struct("KernelCollector")
+            .field("links", &self.links)
+            .finish_non_exhaustive()
     }
 }
 
@@ -103,7 +105,10 @@ fn encode_counters(encoder: &mut DescriptorEncoder<'_>, count: impl Fn(Outcome) 
     let counter = ConstCounter::new(0u64);
     let help = "Questions answered in the kernel";
     let mut family = encoder.encode_descriptor("kxdns_kernel_answers", help, None, counter.metric_type())?;
-    for (kind, rcode) in Kind::ALL.into_iter().flat_map(|kind| Rcode::ALL.map(|rcode| (kind, rcode))) {
+    for (kind, rcode) in Kind::ALL
+        .into_iter()
+        .flat_map(|kind| Rcode::ALL.map(|rcode| (kind, rcode)))
+    {
         let labels = [("type", kind.label()), ("rcode", rcode.label())];
         ConstCounter::new(count(Outcome::Answered(kind, rcode))).encode(family.encode_family(&labels)?)?;
     }

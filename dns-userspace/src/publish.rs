@@ -64,7 +64,7 @@ impl Publisher {
                 _ = renewals.tick() => self.renew()?,
             }
         }
-        self.kernel.map_or(Ok(()), |mut kernel| kernel.tables.renew(Duration::ZERO, false, 0))
+        self.kernel.map_or(Ok(()), |mut kernel| kernel.tables.expire())
     }
 
     /// Puts one event in force.
@@ -99,14 +99,22 @@ impl KernelSide {
     /// Fails where there are more addresses than fit.
     pub fn new(mut tables: Tables, zones: Vec<Name>, served: Vec<IpAddr>, lease: Duration) -> Result<Self> {
         tables.serve(&served).context("--served")?;
-        Ok(Self { tables, zones, served, lease, in_force: None })
+        Ok(Self {
+            tables,
+            zones,
+            served,
+            lease,
+            in_force: None,
+        })
     }
 
     fn publish(&mut self, mut changes: Vec<Change>) -> Result<()> {
         changes.retain(|change| match change {
             Change::Put(name, entry) => {
                 let zone = name.as_wire().len() - usize::from(entry.zone.name_len);
-                self.zones.iter().any(|allowed| allowed.as_wire() == &name.as_wire()[zone..])
+                self.zones
+                    .iter()
+                    .any(|allowed| allowed.as_wire() == &name.as_wire()[zone..])
             }
             // A name that is not there is no trouble to remove.
             Change::Remove(_) => true,
@@ -136,5 +144,7 @@ impl KernelSide {
 
 fn unix_time() -> u32 {
     // The serial wraps like any other (RFC 1982).
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs() as u32)
 }

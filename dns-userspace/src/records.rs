@@ -182,7 +182,10 @@ mod tests {
         let entry = Entry::new(Some(ipv4.octets()), Some(ipv6.octets()), ZONE);
         assert_eq!(service_entry(&dual, ZONE), Some(entry));
         let single = ServiceKind::ClusterIp(vec![ipv4.into()]);
-        assert_eq!(service_entry(&single, ZONE), Some(Entry::new(Some(ipv4.octets()), None, ZONE)));
+        assert_eq!(
+            service_entry(&single, ZONE),
+            Some(Entry::new(Some(ipv4.octets()), None, ZONE))
+        );
         for kind in [
             ServiceKind::Headless,
             ServiceKind::ExternalName,

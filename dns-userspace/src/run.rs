@@ -42,15 +42,30 @@ pub async fn run(options: Run, shutdown: CancellationToken) -> Result<()> {
     if !options.kernel_only {
         let listeners = server::bind(&settings.listen)?;
         let answers = ServerMetrics::register(&mut registry);
-        let routes = server::Routes { fallthrough: settings.fallthrough, upstreams: settings.upstreams };
-        tasks.spawn(server::serve(listeners, zones.clone(), routes, answers, shutdown.clone()));
+        let routes = server::Routes {
+            fallthrough: settings.fallthrough,
+            upstreams: settings.upstreams,
+        };
+        tasks.spawn(server::serve(
+            listeners,
+            zones.clone(),
+            routes,
+            answers,
+            shutdown.clone(),
+        ));
     }
     if let Some(address) = settings.metrics {
         let listener = metrics::bind(address).await?;
         tasks.spawn(metrics::serve(listener, Arc::new(registry), shutdown.clone()));
     }
-    let (side, ended) = kernel.map_or((None, None), |kernel| (Some(kernel.side), Some((kernel.pins, kernel.ended))));
-    let publisher = Publisher { zones, metrics: agent_metrics, kernel: side };
+    let (side, ended) = kernel.map_or((None, None), |kernel| {
+        (Some(kernel.side), Some((kernel.pins, kernel.ended)))
+    });
+    let publisher = Publisher {
+        zones,
+        metrics: agent_metrics,
+        kernel: side,
+    };
     let published = follow_until_told(publisher, events, ended, shutdown.clone()).await;
     shutdown.cancel();
     tasks.close();
@@ -83,7 +98,9 @@ async fn follow_until_told(
     shutdown: CancellationToken,
 ) -> Result<()> {
     let published = publisher.follow(events, shutdown.clone());
-    let Some((_pins, mut links)) = links else { return published.await };
+    let Some((_pins, mut links)) = links else {
+        return published.await;
+    };
     tokio::pin!(published);
     tokio::select! {
         published = &mut published => {
@@ -141,7 +158,12 @@ impl Kernel {
             // Nobody waits for it only where the agent is gone already.
             let _ = sender.send(links::follow(ebpf, selection, mode, states, stop));
         })?;
-        let side = KernelSide::new(tables, settings.kernel_zones.clone(), options.served.clone(), options.lease)?;
+        let side = KernelSide::new(
+            tables,
+            settings.kernel_zones.clone(),
+            options.served.clone(),
+            options.lease,
+        )?;
         Ok(Some(Self { side, pins, ended }))
     }
 }

@@ -42,7 +42,11 @@ impl Settings {
             warn!("{}: {waiting}", options.corefile.display());
         }
         let (server, kubernetes) = kubernetes(config)?;
-        let upstreams = if options.kernel_only { Vec::new() } else { upstreams(config)? };
+        let upstreams = if options.kernel_only {
+            Vec::new()
+        } else {
+            upstreams(config)?
+        };
         Ok(Self {
             zones: zones(kubernetes),
             kernel_zones: kernel_zones(config),
@@ -57,12 +61,18 @@ impl Settings {
 
 /// Finds the one server block with `kubernetes`.
 fn kubernetes(config: &Config) -> Result<(&ServerBlock, &Kubernetes)> {
-    let mut found = config.servers.iter().filter_map(|server| Some((server, server.kubernetes.as_ref()?)));
+    let mut found = config
+        .servers
+        .iter()
+        .filter_map(|server| Some((server, server.kubernetes.as_ref()?)));
     match (found.next(), found.next()) {
         (Some(first), None) => Ok(first),
         (None, _) => bail!("the Corefile has no `kubernetes`: add it to the server block of the cluster's zone"),
         (Some(_), Some((_, second))) => {
-            bail!("{}: a second `kubernetes`; kxdns serves the zones of one: join them", second.span)
+            bail!(
+                "{}: a second `kubernetes`; kxdns serves the zones of one: join them",
+                second.span
+            )
         }
     }
 }
@@ -74,7 +84,13 @@ fn zones(kubernetes: &Kubernetes) -> Vec<ServedZone> {
         return Vec::new();
     }
     let ttl = kubernetes.ttl;
-    kubernetes.forward_zones().map(|name| ServedZone { name: name.clone(), ttl }).collect()
+    kubernetes
+        .forward_zones()
+        .map(|name| ServedZone {
+            name: name.clone(),
+            ttl,
+        })
+        .collect()
 }
 
 /// The zones that the kernel may answer from; says why it may not from the others.
@@ -103,7 +119,11 @@ fn api_source(kubernetes: &Kubernetes, options: &Run) -> ApiSource {
         ApiServer::Kubeconfig { file, context } => ApiSource::Kubeconfig { path: file, context },
         ApiServer::Endpoint { url, tls } => ApiSource::Endpoint {
             url,
-            tls: tls.map(|tls| TlsFiles { certificate: tls.certificate, key: tls.key, authority: tls.authority }),
+            tls: tls.map(|tls| TlsFiles {
+                certificate: tls.certificate,
+                key: tls.key,
+                authority: tls.authority,
+            }),
         },
     }
 }
@@ -111,13 +131,28 @@ fn api_source(kubernetes: &Kubernetes, options: &Run) -> ApiSource {
 /// The addresses of the block with `kubernetes`. The others must share its port, since names alone tell them apart.
 fn listen(config: &Config, server: &ServerBlock) -> Result<Vec<SocketAddr>> {
     let port = server.keys.first().map_or(53, |key| key.port);
-    let other = config.servers.iter().flat_map(|server| &server.keys).find(|key| key.port != port);
+    let other = config
+        .servers
+        .iter()
+        .flat_map(|server| &server.keys)
+        .find(|key| key.port != port);
     if let Some(key) = other {
-        bail!("{}: port {} beside port {port}; kxdns serves one port: run with --kernel-only", key.span, key.port);
+        bail!(
+            "{}: port {} beside port {port}; kxdns serves one port: run with --kernel-only",
+            key.span,
+            key.port
+        );
     }
     let everywhere = vec![IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-    let addresses = if server.bind.is_empty() { everywhere } else { server.bind.clone() };
-    Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+    let addresses = if server.bind.is_empty() {
+        everywhere
+    } else {
+        server.bind.clone()
+    };
+    Ok(addresses
+        .into_iter()
+        .map(|address| SocketAddr::new(address, port))
+        .collect())
 }
 
 /// Who answers for names outside the cluster: each block's `forward`, for the block's zones; the deepest zone first.
@@ -125,9 +160,17 @@ fn upstreams(config: &Config) -> Result<Vec<Upstreams>> {
     let mut upstreams = Vec::new();
     for server in &config.servers {
         for forward in &server.forward {
-            let from = server.keys.iter().map(|key| deeper(&key.zone, &forward.from).clone()).collect();
+            let from = server
+                .keys
+                .iter()
+                .map(|key| deeper(&key.zone, &forward.from).clone())
+                .collect();
             let addresses = forward.find_servers()?;
-            upstreams.push(Upstreams { from, except: forward.except.clone(), addresses });
+            upstreams.push(Upstreams {
+                from,
+                except: forward.except.clone(),
+                addresses,
+            });
         }
     }
     let depth = |upstreams: &Upstreams| upstreams.from.iter().map(|zone| zone.labels().count()).max();
@@ -137,5 +180,9 @@ fn upstreams(config: &Config) -> Result<Vec<Upstreams>> {
 
 /// Of two zones that a name must be in, the one that says more.
 fn deeper<'n>(one: &'n Name, other: &'n Name) -> &'n Name {
-    if one.labels().count() >= other.labels().count() { one } else { other }
+    if one.labels().count() >= other.labels().count() {
+        one
+    } else {
+        other
+    }
 }

@@ -241,11 +241,7 @@ mod tests {
                 TYPE_AAAA,
                 Answer::Aaaa(octets("fd00::1"), ZONE),
             ),
-            (
-                "dual.default.svc.cluster.local",
-                TYPE_A,
-                Answer::A([10, 0, 0, 2], ZONE),
-            ),
+            ("dual.default.svc.cluster.local", TYPE_A, Answer::A([10, 0, 0, 2], ZONE)),
             (
                 "dual.default.svc.cluster.local",
                 TYPE_AAAA,

@@ -25,13 +25,16 @@ impl Pins {
     /// Pins the object's maps below the BPF file system at `bpffs`.
     pub fn pin(bpffs: &Path, ebpf: &Ebpf) -> Result<Self> {
         check(bpffs)?;
-        let pins = Self { folder: bpffs.join(FOLDER) };
+        let pins = Self {
+            folder: bpffs.join(FOLDER),
+        };
         pins.remove();
         let create = || fs::DirBuilder::new().recursive(true).mode(0o700).create(&pins.folder);
         create().with_context(|| format!("cannot make {}", pins.folder.display()))?;
         for (name, map) in ebpf.maps().filter(|(name, _)| !name.starts_with('.')) {
             let path = pins.folder.join(name);
-            map.pin(&path).with_context(|| format!("cannot pin {}", path.display()))?;
+            map.pin(&path)
+                .with_context(|| format!("cannot pin {}", path.display()))?;
         }
         Ok(pins)
     }
@@ -55,7 +58,10 @@ impl Drop for Pins {
 
 /// Fails unless a BPF file system is mounted at `path`.
 fn check(path: &Path) -> Result<()> {
-    let mount = format!("mount one with `mount -t bpf bpf {0}`, or name another place with --bpffs", path.display());
+    let mount = format!(
+        "mount one with `mount -t bpf bpf {0}`, or name another place with --bpffs",
+        path.display()
+    );
     let found = statfs(path).with_context(|| format!("no BPF file system at {}: {mount}", path.display()))?;
     if found.f_type != BPF_FS_MAGIC {
         bail!("{} is no BPF file system: {mount}", path.display());
@@ -69,7 +75,10 @@ mod tests {
 
     #[test]
     fn names_the_way_out_where_no_bpf_file_system_is_mounted() {
-        for (path, says) in [("/proc", "is no BPF file system"), ("/nowhere/at/all", "no BPF file system at")] {
+        for (path, says) in [
+            ("/proc", "is no BPF file system"),
+            ("/nowhere/at/all", "no BPF file system at"),
+        ] {
             let error = format!("{:#}", check(Path::new(path)).unwrap_err());
             assert!(error.contains(says) && error.contains("mount -t bpf bpf"), "{error}");
         }

@@ -204,3 +204,170 @@ fn record(name: &Name, entry: &Entry, sequence: u32) -> Record {
         words: std::array::from_fn(|index| wire.word(index).unwrap_or_default()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dns_ebpf::decide::{Finding, Zone};
+    use dns_ebpf::maps::{MemoryArrays, find};
+    use dns_ebpf::outcome::Pass;
+    use dns_ebpf::words::MAX_WORDS;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEYS: HashKeys = HashKeys {
+        words: [0x9e37_79b9_7f4a_7c15; MAX_WORDS],
+        last: 0xbf58_476d_1ce4_e5b9,
+        len: 0x94d0_49bb_1331_11eb,
+    };
+
+    /// The kernel's tables in memory, written as the kernel's are.
+    struct Memory {
+        buckets: Vec<Bucket>,
+        records: Vec<Record>,
+    }
+
+    impl Memory {
+        fn new() -> Self {
+            let empty = record(&name(0), &entry(0), 0);
+            let empty = Record { name_len: 0, ..empty };
+            Self {
+                buckets: vec![Bucket::default(); BUCKETS as usize],
+                records: vec![empty; RECORDS as usize],
+            }
+        }
+
+        fn apply(&mut self, write: &Write) {
+            match write {
+                Write::Bucket(number, bucket) => self.buckets[*number as usize] = *bucket,
+                Write::Record(number, record) => self.records[*number as usize] = *record,
+            }
+        }
+
+        /// What a reader finds: the entry, `None` for no such name, or an error for a record that is being changed.
+        fn find(&self, name: &Name) -> Result<Option<Entry>, Pass> {
+            let arrays = MemoryArrays {
+                buckets: &self.buckets,
+                records: &self.records,
+                hash_keys: &KEYS,
+            };
+            let lookup = find(&arrays, &name.as_wire());
+            match lookup.finding {
+                Finding::Found => Ok(Some(lookup.entry)),
+                Finding::Unknown(Pass::NameUnknown) => Ok(None),
+                Finding::Unknown(reason) => Err(reason),
+                Finding::Absent => panic!("the kernel's tables deny nothing"),
+            }
+        }
+    }
+
+    fn name(number: u32) -> Name {
+        Name::parse(&format!("service-{number}.default.svc.cluster.local")).unwrap()
+    }
+
+    fn entry(number: u32) -> Entry {
+        let [a, b, c, d] = number.to_be_bytes();
+        Entry::new(
+            Some([a, b, c, d]),
+            (number % 3 == 0).then_some([d; 16]),
+            Zone { name_len: 15, ttl: 30 },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// After each single write, a reader finds of the name that changes its old or its new entry, or a mark; and of
+        /// every other name its entry.
+        #[test]
+        fn no_reader_ever_finds_what_was_never_true(
+            changes in proptest::collection::vec((0..12u32, proptest::option::of(0..1000u32)), 1..80)
+        ) {
+            let mut memory = Memory::new();
+            let mut placement = Placement::new(KEYS);
+            let mut truth = HashMap::<u32, Entry>::new();
+            for (changed, value) in changes {
+                let (old, new) = (truth.get(&changed).copied(), value.map(entry));
+                let writes = match new {
+                    Some(new) => placement.put(&name(changed), &new).unwrap(),
+                    None => placement.remove(&name(changed)),
+                };
+                for (step, write) in writes.iter().enumerate() {
+                    memory.apply(write);
+                    let found = memory.find(&name(changed));
+                    let last = step + 1 == writes.len();
+                    let marked = found == Err(Pass::Changing) && !last;
+                    prop_assert!(marked || found == Ok(old) || found == Ok(new), "{found:?}");
+                    prop_assert!(!last || found == Ok(new), "{found:?}");
+                    for other in (0..12).filter(|other| *other != changed) {
+                        prop_assert_eq!(memory.find(&name(other)), Ok(truth.get(&other).copied()));
+                    }
+                }
+                match new {
+                    Some(new) => truth.insert(changed, new),
+                    None => truth.remove(&changed),
+                };
+            }
+            prop_assert_eq!(placement.len(), truth.len());
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_there_already_costs_no_write() {
+        let mut placement = Placement::new(KEYS);
+        assert!(!placement.put(&name(1), &entry(1)).unwrap().is_empty());
+        assert!(placement.put(&name(1), &entry(1)).unwrap().is_empty());
+        assert!(placement.remove(&name(2)).is_empty());
+    }
+
+    #[test]
+    fn full_tables_refuse_a_name_and_keep_the_others() {
+        let mut memory = Memory::new();
+        let mut placement = Placement::new(KEYS);
+        let all = RECORDS - 1;
+        for number in 0..all {
+            placement
+                .put(&name(number), &entry(number))
+                .unwrap()
+                .iter()
+                .for_each(|write| memory.apply(write));
+        }
+        let error = placement.put(&name(all), &entry(all)).unwrap_err().to_string();
+        assert!(error.contains("no room") && error.contains("service-32767"), "{error}");
+        assert_eq!(placement.refused(), 1);
+        for number in 0..all {
+            assert_eq!(memory.find(&name(number)), Ok(Some(entry(number))), "{number}");
+        }
+        placement.remove(&name(0)).iter().for_each(|write| memory.apply(write));
+        placement
+            .put(&name(all), &entry(all))
+            .unwrap()
+            .iter()
+            .for_each(|write| memory.apply(write));
+        assert_eq!(memory.find(&name(all)), Ok(Some(entry(all))));
+        assert_eq!(memory.find(&name(0)), Ok(None));
+    }
+
+    #[test]
+    fn two_names_with_one_tag_never_share_a_bucket() {
+        // With multipliers of 0 every name has the same hash: one bucket, one tag.
+        let keys = HashKeys {
+            words: [0; MAX_WORDS],
+            last: 0,
+            len: 0,
+        };
+        let mut placement = Placement::new(keys);
+        assert!(placement.put(&name(1), &entry(1)).is_ok());
+        assert!(
+            placement.put(&name(2), &entry(2)).is_err(),
+            "its tag is taken in its only bucket"
+        );
+    }
+
+    #[test]
+    fn a_name_too_short_to_be_read_in_words_is_refused() {
+        let mut placement = Placement::new(KEYS);
+        assert!(placement.put(&Name::parse("a.b.c").unwrap(), &entry(1)).is_err());
+        assert!(placement.is_empty());
+    }
+}

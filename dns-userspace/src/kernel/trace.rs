@@ -15,7 +15,10 @@ use tracing::warn;
 /// To be called within a tokio runtime.
 pub fn start(ebpf: &mut Ebpf, shutdown: CancellationToken) -> Result<()> {
     let logger = EbpfLogger::init(ebpf).context("--trace: the programs cannot log")?;
-    #[expect(deprecated, reason = "the logger owns its descriptor; the function that replaces this one is unsafe to call")]
+    #[expect(
+        deprecated,
+        reason = "the logger owns its descriptor; the function that replaces this one is unsafe to call"
+    )]
     let logger = AsyncFd::with_interest(logger, Interest::READABLE).context("--trace: their log cannot be read")?;
     tokio::spawn(async move {
         if let Some(Err(error)) = shutdown.run_until_cancelled(pass_on(logger)).await {

@@ -44,7 +44,13 @@ impl Server {
         let mut registry = Registry::default();
         let metrics = ServerMetrics::register(&mut registry);
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(serve(listeners, zones.clone(), routes(upstreams), metrics, shutdown.clone()));
+        let serving = tokio::spawn(serve(
+            listeners,
+            zones.clone(),
+            routes(upstreams),
+            metrics,
+            shutdown.clone(),
+        ));
         Self {
             udp,
             tcp,

@@ -1,1 +1,0 @@
-//! What this crate's tests share: frames in memory, tables in memory.
