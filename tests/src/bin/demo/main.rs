@@ -38,6 +38,8 @@ struct Arguments {
 }
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// The story is told: a signal is the ordinary end.
+static KEPT: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -64,6 +66,7 @@ fn run(arguments: &Arguments, page: &Page) -> Result<()> {
     if arguments.keep {
         let _agent = stage.start_agent(&program, "auto")?;
         stage.print_entrances(page)?;
+        KEPT.store(true, Ordering::SeqCst);
         wait_for_the_end()
     }
     Ok(())
@@ -76,7 +79,8 @@ fn end_on_signals() -> Result<()> {
         if let Some(signal) = signals.forever().next() {
             INTERRUPTED.store(true, Ordering::SeqCst);
             close_all();
-            std::process::exit(128 + signal);
+            let status = if KEPT.load(Ordering::SeqCst) { 0 } else { 128 + signal };
+            std::process::exit(status);
         }
     });
     Ok(())
