@@ -49,7 +49,7 @@ pub struct Entry {
 impl Entry {
     /// Makes the entry of a name with these addresses.
     pub fn new(ipv4: Option<[u8; 4]>, ipv6: Option<[u8; 16]>, zone: Zone) -> Self {
-        let types = u8::from(ipv4.is_some()) * types::A | u8::from(ipv6.is_some()) * types::AAAA;
+        let types = (u8::from(ipv4.is_some()) * types::A) | (u8::from(ipv6.is_some()) * types::AAAA);
         Self {
             types,
             ipv4: Octets(ipv4.unwrap_or_default()),

@@ -4,7 +4,7 @@
 //! agent, over its own tables. It has no dependencies, never allocates, never panics on input and has no loop without
 //! a constant bound; it knows neither aya nor Kubernetes.
 //!
-//! A packet's way through it: [`query`] reads and checks it, [`decide`] looks its name up ([`maps`]) and says what to
+//! A packet's way through it: [`query`] reads and checks it, [`mod@decide`] looks its name up ([`maps`]) and says what to
 //! answer, [`reply`] writes it. [`outcome`] names every way in which that can end, and [`packet`] is the only room
 //! where packet memory is touched.
 

@@ -248,7 +248,7 @@ pub fn find(arrays: &impl Arrays, name: &impl Words) -> Lookup {
             if equal(name, &stored) {
                 return stored.read(sequence);
             }
-            if sequence % 2 != 0 {
+            if is_marked(sequence) {
                 return Lookup::unknown(Pass::Changing);
             }
         }
@@ -270,6 +270,12 @@ fn candidate(bucket: *const Bucket, tag: u32) -> u32 {
         record |= if slot.tag == tag { slot.record } else { 0 };
     }
     record
+}
+
+/// Says whether a record of this sequence is being written, or free.
+#[inline(always)]
+fn is_marked(sequence: u32) -> bool {
+    sequence & 1 == 1
 }
 
 /// A record in a table that may be written meanwhile: every read is volatile, so that the compiler neither repeats nor
@@ -297,7 +303,7 @@ impl StoredName {
                 read_volatile(addr_of!((*record).ipv6)),
             )
         };
-        if sequence % 2 != 0 || self.sequence() != sequence {
+        if is_marked(sequence) || self.sequence() != sequence {
             return Lookup::unknown(Pass::Changing);
         }
         Lookup::found(Entry {
@@ -316,7 +322,7 @@ impl Words for StoredName {
     }
 
     #[inline(always)]
-    fn len(&self) -> usize {
+    fn name_len(&self) -> usize {
         // SAFETY: as in `sequence`.
         usize::from(unsafe { read_volatile(addr_of!((*self.0).name_len)) })
     }

@@ -122,8 +122,8 @@ impl<'a> PacketMut<'a> {
     /// For as long as `'a`, every byte in `start..end` is readable and writable, and nobody else uses it.
     #[inline(always)]
     pub unsafe fn new(start: usize, end: usize) -> Self {
-        // SAFETY: what is asked of the caller here is more than `Packet::new` asks for.
         Self {
+            // SAFETY: what is asked of the caller here is more than `Packet::new` asks for.
             packet: unsafe { Packet::new(start, end) },
             memory: PhantomData,
         }

@@ -269,7 +269,7 @@ impl Words for QuestionName<'_> {
     }
 
     #[inline(always)]
-    fn len(&self) -> usize {
+    fn name_len(&self) -> usize {
         self.len
     }
 

@@ -136,8 +136,7 @@ fn write_soa(frame: &mut PacketMut<'_>, at: usize, query: &Query, zone: Zone, se
     let [zone_0, zone_1] = (0xc000 | zone_at).to_be_bytes();
     let ttl = zone.ttl.min(SOA_MAX_TTL);
     frame.write(at, record([zone_0, zone_1], TYPE_SOA, ttl, (SOA_LEN - 12) as u16))?;
-    let [n, s, d] = [b'n', b's', b'd'];
-    frame.write(at + 12, [2, n, s, 3, d, n, s, zone_0, zone_1])?;
+    frame.write(at + 12, [2, b'n', b's', 3, b'd', b'n', b's', zone_0, zone_1])?;
     frame.write(at + 21, *b"\x0ahostmaster")?;
     frame.write(at + 32, [zone_0, zone_1])?;
     frame.write(at + 34, serial.to_be_bytes())?;

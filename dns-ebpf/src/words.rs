@@ -20,12 +20,12 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 ///
 pub trait Words {
     /// Its length in bytes, 8 to 255.
-    fn len(&self) -> usize;
+    fn name_len(&self) -> usize;
 
     /// How many full words it has.
     #[inline(always)]
     fn words(&self) -> usize {
-        hide(self.len() / 8)
+        hide(self.name_len() / 8)
     }
 
     /// The same name, at a place that the verifier takes for another.
@@ -58,7 +58,7 @@ pub struct HashKeys {
 /// A multilinear hash: its upper half is spread well, its lower half is not.
 #[inline(always)]
 pub fn hash(name: &impl Words, keys: &HashKeys) -> u64 {
-    let mut sum = (name.len() as u64).wrapping_mul(keys.len);
+    let mut sum = (name.name_len() as u64).wrapping_mul(keys.len);
     sum = sum.wrapping_add(mix(name.last_word()).wrapping_mul(keys.last));
     let (words, name) = (name.words(), name.afresh());
     for (index, key) in keys.words.iter().enumerate() {
@@ -83,7 +83,7 @@ fn mix(word: u64) -> u64 {
 /// worked out only when it fails by nothing but them.
 #[inline(always)]
 pub fn equal(name: &impl Words, stored: &impl Words) -> bool {
-    if name.len() != stored.len() {
+    if name.name_len() != stored.name_len() {
         return false;
     }
     let difference = difference(name, stored, |_| 0);
@@ -125,8 +125,8 @@ impl Words for &[u8] {
         self
     }
 
-    fn len(&self) -> usize {
-        <[u8]>::len(self)
+    fn name_len(&self) -> usize {
+        self.len()
     }
 
     fn word(&self, index: usize) -> Option<u64> {
@@ -170,7 +170,7 @@ mod tests {
         for name in [
             &b"\x0bweb-service\x07default\x03svc\x07cluster\x05local\0"[..],
             b"\x0bWEB-SERVICE\x07DEFAULT\x03SVC\x07CLUSTER\x05LOCAL\0",
-            b"\x0bWeb-sErvice\x07deFault\x03svc\x07clusTer\x05lOcal\0",
+            b"\x0bwEB-SERVICE\x07Default\x03sVC\x07CLUSTEr\x05LoCaL\0",
         ] {
             assert!(equal(&name, &&stored[..]));
             assert_eq!(hash(&name, &KEYS), hash(&&stored[..], &KEYS));

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, TestRunResult, Xdp};
 use dns_ebpf::decide::{Entry, Zone};
@@ -40,14 +40,14 @@ impl Hook {
         }
     }
 
-    /// Says whether a program's return value is a reply's; panics at one that no program returns.
-    fn answered(self, action: u32) -> bool {
+    /// Says whether a program's return value is a reply's; fails at one that no program returns.
+    fn answered(self, action: u32) -> Result<bool> {
         match (self, action) {
             // TC_ACT_UNSPEC and XDP_PASS.
-            (Self::Tc, u32::MAX) | (Self::Xdp | Self::XdpVeth, 2) => false,
+            (Self::Tc, u32::MAX) | (Self::Xdp | Self::XdpVeth, 2) => Ok(false),
             // TC_ACT_REDIRECT, XDP_TX, XDP_REDIRECT.
-            (Self::Tc, 7) | (Self::Xdp, 3) | (Self::XdpVeth, 4) => true,
-            _ => panic!("{self:?} returned {action}"),
+            (Self::Tc, 7) | (Self::Xdp, 3) | (Self::XdpVeth, 4) => Ok(true),
+            _ => bail!("{self:?} returned {action}"),
         }
     }
 }
@@ -109,7 +109,7 @@ impl Programs {
         out.truncate(result.data_size_out as usize);
         Ok((
             Visit {
-                answered: hook.answered(result.return_value),
+                answered: hook.answered(result.return_value)?,
                 frame: out,
             },
             result.duration,

@@ -10,26 +10,26 @@ use dns_ebpf::packet::{Frame, NoRoom, Packet, PacketMut};
 
 /// Sends the frame out of the device of this index, and returns the action that says so.
 #[inline(always)]
-pub fn redirect(interface: u32) -> i64 {
+pub(super) fn redirect(interface: u32) -> i64 {
     // SAFETY: the helper takes two numbers and touches no memory of ours.
     unsafe { bpf_redirect(interface, 0) }
 }
 
 /// A frame at an XDP hook.
-pub struct XdpFrame {
+pub(super) struct XdpFrame {
     context: XdpContext,
 }
 
 impl XdpFrame {
     /// Takes the hook's context.
     #[inline(always)]
-    pub fn new(context: XdpContext) -> Self {
+    pub(super) fn new(context: XdpContext) -> Self {
         Self { context }
     }
 
     /// Index of the device that the frame came in by.
     #[inline(always)]
-    pub fn interface(&self) -> u32 {
+    pub(super) fn interface(&self) -> u32 {
         self.context.ingress_ifindex() as u32
     }
 }
@@ -79,20 +79,20 @@ impl Frame for XdpFrame {
 }
 
 /// A frame at a tc hook.
-pub struct SkbFrame {
+pub(super) struct SkbFrame {
     context: TcContext,
 }
 
 impl SkbFrame {
     /// Takes the hook's context.
     #[inline(always)]
-    pub fn new(context: TcContext) -> Self {
+    pub(super) fn new(context: TcContext) -> Self {
         Self { context }
     }
 
     /// Index of the device that the frame came in by.
     #[inline(always)]
-    pub fn interface(&self) -> u32 {
+    pub(super) fn interface(&self) -> u32 {
         let context = self.context.as_ptr().cast::<__sk_buff>();
         // SAFETY: the context is the kernel's `__sk_buff`, readable for as long as the program runs.
         unsafe { (*context).ifindex }

@@ -23,12 +23,12 @@ static SERVED: Array<ServedAddresses> = Array::with_max_entries(1, 0);
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 
 /// The tables in the kernel.
-pub struct KernelTables;
+pub(super) struct KernelTables;
 
 impl KernelTables {
     /// Counts an outcome on this CPU.
     #[inline(always)]
-    pub fn count(&self, outcome: Outcome) {
+    pub(super) fn count(&self, outcome: Outcome) {
         let index = dns_ebpf::packet::hide(outcome.counter());
         if let Some(counters) = COUNTERS.get_ptr_mut(0)
             && index < Outcome::COUNT

@@ -19,7 +19,7 @@ static TRACE: Global<u32> = Global::new(0);
 
 /// tc, by tcx or clsact: answers by redirecting the frame out of the device that it came in by.
 #[classifier]
-pub fn kxdns_tc(context: TcContext) -> i32 {
+pub(super) fn kxdns_tc(context: TcContext) -> i32 {
     let mut frame = SkbFrame::new(context);
     match visit(&mut frame) {
         Outcome::Answered(..) => redirect(frame.interface()) as i32,
@@ -30,7 +30,7 @@ pub fn kxdns_tc(context: TcContext) -> i32 {
 
 /// XDP on NICs, and generic XDP on any device: answers by transmitting.
 #[xdp(frags)]
-pub fn kxdns_xdp(context: XdpContext) -> u32 {
+pub(super) fn kxdns_xdp(context: XdpContext) -> u32 {
     match visit(&mut XdpFrame::new(context)) {
         Outcome::Answered(..) => XDP_TX,
         Outcome::Pass(_) => XDP_PASS,
@@ -41,7 +41,7 @@ pub fn kxdns_xdp(context: XdpContext) -> u32 {
 ///
 /// Transmitting (`XDP_TX`) does not wake a peer that polls because of GRO alone, and the frame is lost; redirecting does.
 #[xdp(frags)]
-pub fn kxdns_xdp_veth(context: XdpContext) -> u32 {
+pub(super) fn kxdns_xdp_veth(context: XdpContext) -> u32 {
     let mut frame = XdpFrame::new(context);
     match visit(&mut frame) {
         Outcome::Answered(..) => redirect(frame.interface()) as u32,

@@ -86,7 +86,7 @@ fn cases() -> Vec<Case> {
         case(
             "A, hit, mixed case",
             true,
-            vec![ask("wEb-sErVice.DEFAULT.svc.CluSter.locAl", 1)],
+            vec![ask("wEB-SERVICE.DEFAULT.svc.Cluster.LOCAL", 1)],
         ),
         case(
             "A, hit, with OPT",
