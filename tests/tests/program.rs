@@ -588,7 +588,7 @@ fn random_frames_are_answered_rightly_or_pass_untouched() {
             }
         }
     }
-    tell(&format!("random frames: {answered} answered, {passed} passed"));
+    tell(&format!("random frames: {answered} answered, {passed} passed")).unwrap();
     assert!(
         answered > 10_000 && passed > 10_000,
         "{answered} answered, {passed} passed"
@@ -633,7 +633,7 @@ fn the_verifier_walks_through_few_instructions() {
     let programs = programs();
     for hook in Hook::ALL {
         let (verified, instructions) = programs.instructions(hook).unwrap();
-        tell(&format!("{hook:?}: {instructions} instructions, {verified} verified"));
+        tell(&format!("{hook:?}: {instructions} instructions, {verified} verified")).unwrap();
         assert!(verified <= 150_000, "{hook:?}: {verified}");
     }
 }
