@@ -188,3 +188,84 @@ fn answer(existing: u8, qtype: u16) -> Action {
         _ => Action::Pass(Pass::TypeUnanswered),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ZONE: Zone = Zone { name_len: 15, ttl: 30 };
+
+    /// Tables that know one thing.
+    struct One {
+        standing: Result<(), Pass>,
+        lookup: Lookup,
+    }
+
+    impl Tables<str> for One {
+        fn standing(&self) -> Result<(), Pass> {
+            self.standing
+        }
+
+        fn find(&self, _name: &str) -> Lookup {
+            self.lookup
+        }
+
+        fn serial(&self) -> u32 {
+            7
+        }
+    }
+
+    #[test]
+    fn says_what_the_tables_and_the_type_ask_for() {
+        let entry = |ipv4, ipv6| Lookup::found(Entry::new(ipv4, ipv6, ZONE));
+        let (v4, v6) = (Some([10, 0, 0, 1]), Some([0xfd; 16]));
+        let (srv, any) = (33, 255);
+        let unanswered = Action::Pass(Pass::TypeUnanswered);
+        for (lookup, qtype, action) in [
+            (entry(v4, None), TYPE_A, Action::A),
+            (entry(v4, None), TYPE_AAAA, Action::NoData),
+            (entry(None, v6), TYPE_A, Action::NoData),
+            (entry(None, v6), TYPE_AAAA, Action::Aaaa),
+            (entry(v4, v6), TYPE_A, Action::A),
+            (entry(v4, v6), TYPE_AAAA, Action::Aaaa),
+            (entry(None, None), TYPE_A, Action::NoData),
+            (entry(v4, v6), srv, unanswered),
+            (entry(v4, v6), any, unanswered),
+            (entry(v4, v6), 0, unanswered),
+            (Lookup::absent(ZONE), TYPE_A, Action::NxDomain),
+            (Lookup::absent(ZONE), any, Action::NxDomain),
+            (Lookup::absent(ZONE), TYPE_SOA, Action::NoData),
+            (
+                Lookup::unknown(Pass::NameUnknown),
+                TYPE_A,
+                Action::Pass(Pass::NameUnknown),
+            ),
+            (Lookup::unknown(Pass::Changing), TYPE_SOA, Action::Pass(Pass::Changing)),
+        ] {
+            let tables = One {
+                standing: Ok(()),
+                lookup,
+            };
+            let verdict = decide(&tables, "", qtype);
+            assert_eq!(
+                verdict,
+                Verdict {
+                    action,
+                    entry: lookup.entry
+                },
+                "{lookup:?} {qtype}"
+            );
+        }
+    }
+
+    #[test]
+    fn says_nothing_from_tables_that_do_not_stand() {
+        for reason in [Pass::Unsynced, Pass::LeaseExpired] {
+            let tables = One {
+                standing: Err(reason),
+                lookup: Lookup::absent(ZONE),
+            };
+            assert_eq!(decide(&tables, "", TYPE_A).action, Action::Pass(reason));
+        }
+    }
+}
