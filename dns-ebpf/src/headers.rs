@@ -21,6 +21,25 @@ impl Be16 {
     pub const fn get(self) -> u16 {
         u16::from_be(self.0)
     }
+
+    /// The field's two bytes, read as they stand.
+    #[inline(always)]
+    pub const fn as_it_stands(self) -> u16 {
+        self.0
+    }
+}
+
+/// A 32-bit field in network byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Be32(u32);
+
+impl Be32 {
+    /// Makes the field of a number.
+    #[inline(always)]
+    pub const fn new(number: u32) -> Self {
+        Self(number.to_be())
+    }
 }
 
 /// An IPv4 header without options (RFC 791, 3.1).
@@ -147,6 +166,42 @@ pub struct Opt {
     pub len: Be16,
 }
 
+/// A resource record up to its data (RFC 1035, 4.1.3), its name a pointer (4.1.4).
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+pub struct Record {
+    /// A pointer to the name.
+    pub name: Be16,
+    /// The type.
+    pub rtype: Be16,
+    /// The class.
+    pub class: Be16,
+    /// The time to live, in seconds.
+    pub ttl: Be32,
+    /// Length of the data, in bytes.
+    pub data_len: Be16,
+}
+
+/// The data of an SOA record (RFC 1035, 3.3.13) whose names stand in the zone `Z`: `ns.dns.Z` and `hostmaster.Z`.
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+pub struct SoaData {
+    /// The labels `ns` and `dns`.
+    pub server: [u8; 7],
+    /// A pointer to the zone's name.
+    pub server_zone: Be16,
+    /// The label `hostmaster`.
+    pub mailbox: [u8; 11],
+    /// A pointer to the zone's name.
+    pub mailbox_zone: Be16,
+    /// The serial.
+    pub serial: Be32,
+    /// Refresh, retry and expire, in seconds.
+    pub timers: [Be32; 3],
+    /// The TTL of negative answers, in seconds.
+    pub minimum: Be32,
+}
+
 // SAFETY (all of them): packed structures of integers: no padding, no invalid bit patterns, no references.
 // SAFETY: see above.
 unsafe impl Plain for Ipv4 {}
@@ -158,6 +213,11 @@ unsafe impl Plain for Udp {}
 unsafe impl Plain for Dns {}
 // SAFETY: see above.
 unsafe impl Plain for Opt {}
+// SAFETY: see above.
+unsafe impl Plain for Record {}
+// SAFETY: see above.
+unsafe impl Plain for SoaData {}
 
 const _: () = assert!(size_of::<Ipv4>() == 20 && size_of::<Ipv6>() == 40 && size_of::<Udp>() == 8);
 const _: () = assert!(size_of::<Dns>() == 12 && size_of::<Opt>() == 11);
+const _: () = assert!(size_of::<Record>() == 12 && size_of::<SoaData>() == 42);

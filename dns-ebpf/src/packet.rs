@@ -147,6 +147,22 @@ impl<'a> PacketMut<'a> {
         unsafe { (address as *mut T).write_unaligned(value) };
         Some(())
     }
+
+    /// Writes `first` at byte `at` and `second` right behind it, after one check for both.
+    #[inline(always)]
+    #[must_use = "a write that does not fit leaves the frame as it was"]
+    pub fn write_two<T: Plain, U: Plain>(&mut self, at: usize, first: T, second: U) -> Option<()> {
+        let address = self.packet.start.wrapping_add(at);
+        if address.wrapping_add(size_of::<T>() + size_of::<U>()) > self.packet.end {
+            return None;
+        }
+        // SAFETY: as in `write`, for the first and for the second.
+        unsafe {
+            (address as *mut T).write_unaligned(first);
+            (address.wrapping_add(size_of::<T>()) as *mut U).write_unaligned(second);
+        }
+        Some(())
+    }
 }
 
 /// A failure to make room: the frame is as it was.

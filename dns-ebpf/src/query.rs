@@ -39,7 +39,8 @@ pub const UDP: u8 = 17;
 const FRAGMENT: u16 = 0xbfff;
 
 const DNS_PORT: Be16 = Be16::new(53);
-const CLASS_IN: Be16 = Be16::new(1);
+/// The class code of the Internet (RFC 1035, 3.2.4).
+pub const CLASS_IN: u16 = 1;
 /// The type code of an OPT record.
 pub const TYPE_OPT: u16 = 41;
 
@@ -213,7 +214,7 @@ fn dns(message: Packet<'_>, len: usize, ip_at: usize, ip: Ip) -> Result<Query, P
         true => Some(opt(question_end.skip(4))?),
         false => None,
     };
-    if class != CLASS_IN {
+    if class != Be16::new(CLASS_IN) {
         return Err(Pass::Class);
     }
     if name_len < MIN_NAME_LEN {

@@ -5,20 +5,20 @@
 //! means: AA set, RA clear, RD and CD copied, the OPT record echoed with the requestor's size.
 
 use crate::decide::{Action, Entry, TYPE_A, TYPE_AAAA, TYPE_SOA, Verdict, Zone};
-use crate::headers::{self, Be16, Ipv4, Ipv6, Udp};
+use crate::headers::{self, Be16, Be32, Ipv4, Ipv6, Record, SoaData, Udp};
 use crate::outcome::{Kind, Outcome, Pass, Rcode};
-use crate::packet::{Frame, Packet, PacketMut, hide};
-use crate::query::{DNS_HEADER_LEN, Ip, OPT_LEN, Opt, Query, TYPE_OPT, UDP, UDP_LEN};
+use crate::packet::{Frame, Packet, PacketMut, Plain, hide};
+use crate::query::{CLASS_IN, DNS_HEADER_LEN, Ip, OPT_LEN, Opt, Query, TYPE_OPT, UDP, UDP_LEN};
 
 /// Length of an A record whose name is a pointer.
-const A_LEN: usize = 16;
+const A_LEN: usize = size_of::<Record>() + 4;
 /// Length of an AAAA record whose name is a pointer.
-const AAAA_LEN: usize = 28;
-/// Length of the SOA record of [`write_soa`].
-const SOA_LEN: usize = 54;
+const AAAA_LEN: usize = size_of::<Record>() + 16;
+/// Length of an SOA record whose names are pointers.
+const SOA_LEN: usize = size_of::<Record>() + size_of::<SoaData>();
 
-/// A pointer to the question's name.
-const QUESTION_NAME: [u8; 2] = [0xc0, DNS_HEADER_LEN as u8];
+/// The two bits that make a pointer of an offset in the message.
+const POINTER: u16 = 0xc000;
 /// QR and AA.
 const FLAGS: u16 = 0x8400;
 /// TTL and hop limit of a reply.
@@ -103,48 +103,50 @@ fn bound(at: usize) -> usize {
 
 #[inline(always)]
 fn write_a(frame: &mut PacketMut<'_>, at: usize, entry: &Entry) -> Option<usize> {
-    let at = bound(at);
-    frame.write(at, record(QUESTION_NAME, TYPE_A, entry.zone.ttl, 4))?;
-    frame.write(at + 12, entry.ipv4.0)?;
-    Some(A_LEN)
+    write_record(frame, at, DNS_HEADER_LEN, TYPE_A, entry.zone.ttl, entry.ipv4.0)
 }
 
 #[inline(always)]
 fn write_aaaa(frame: &mut PacketMut<'_>, at: usize, entry: &Entry) -> Option<usize> {
-    let at = bound(at);
-    frame.write(at, record(QUESTION_NAME, TYPE_AAAA, entry.zone.ttl, 16))?;
-    frame.write(at + 12, entry.ipv6.0)?;
-    Some(AAAA_LEN)
+    write_record(frame, at, DNS_HEADER_LEN, TYPE_AAAA, entry.zone.ttl, entry.ipv6.0)
 }
 
-/// The fixed part of a resource record of class IN (RFC 1035, 4.1.3).
-#[inline(always)]
-fn record(name: [u8; 2], rtype: u16, ttl: u32, data_len: u16) -> [u8; 12] {
-    let [type_0, type_1] = rtype.to_be_bytes();
-    let [ttl_0, ttl_1, ttl_2, ttl_3] = ttl.to_be_bytes();
-    let [len_0, len_1] = data_len.to_be_bytes();
-    [
-        name[0], name[1], type_0, type_1, 0, 1, ttl_0, ttl_1, ttl_2, ttl_3, len_0, len_1,
-    ]
-}
-
-/// The zone's SOA record (RFC 1035, 3.3.13): `ns.dns` and `hostmaster` in the zone, whose name is the question's tail.
+/// The zone's SOA record: the zone's name is the question's tail.
 #[inline(always)]
 fn write_soa(frame: &mut PacketMut<'_>, at: usize, query: &Query, zone: Zone, serial: u32) -> Option<usize> {
-    let at = bound(at);
-    let zone_at = (DNS_HEADER_LEN + query.name_len - usize::from(zone.name_len)) as u16;
-    let [zone_0, zone_1] = (0xc000 | zone_at).to_be_bytes();
-    let ttl = zone.ttl.min(SOA_MAX_TTL);
-    frame.write(at, record([zone_0, zone_1], TYPE_SOA, ttl, (SOA_LEN - 12) as u16))?;
-    frame.write(at + 12, [2, b'n', b's', 3, b'd', b'n', b's', zone_0, zone_1])?;
-    frame.write(at + 21, *b"\x0ahostmaster")?;
-    frame.write(at + 32, [zone_0, zone_1])?;
-    frame.write(at + 34, serial.to_be_bytes())?;
-    frame.write(at + 38, SOA_TIMERS[0].to_be_bytes())?;
-    frame.write(at + 42, SOA_TIMERS[1].to_be_bytes())?;
-    frame.write(at + 46, SOA_TIMERS[2].to_be_bytes())?;
-    frame.write(at + 50, zone.ttl.to_be_bytes())?;
-    Some(SOA_LEN)
+    let zone_at = DNS_HEADER_LEN + query.name_len.wrapping_sub(usize::from(zone.name_len));
+    let pointer = Be16::new(POINTER | zone_at as u16);
+    let data = SoaData {
+        server: *b"\x02ns\x03dns",
+        server_zone: pointer,
+        mailbox: *b"\x0ahostmaster",
+        mailbox_zone: pointer,
+        serial: Be32::new(serial),
+        timers: SOA_TIMERS.map(Be32::new),
+        minimum: Be32::new(zone.ttl),
+    };
+    write_record(frame, at, zone_at, TYPE_SOA, zone.ttl.min(SOA_MAX_TTL), data)
+}
+
+/// Writes a record of class IN whose name stands at byte `name_at` of the message, and returns its length.
+#[inline(always)]
+fn write_record<T: Plain>(
+    frame: &mut PacketMut<'_>,
+    at: usize,
+    name_at: usize,
+    rtype: u16,
+    ttl: u32,
+    data: T,
+) -> Option<usize> {
+    let record = Record {
+        name: Be16::new(POINTER | name_at as u16),
+        rtype: Be16::new(rtype),
+        class: Be16::new(CLASS_IN),
+        ttl: Be32::new(ttl),
+        data_len: Be16::new(size_of::<T>() as u16),
+    };
+    frame.write_two(bound(at), record, data)?;
+    Some(size_of::<Record>() + size_of::<T>())
 }
 
 /// The OPT record: the requestor's size again, and of the flags the upper byte.
@@ -202,6 +204,7 @@ fn write_headers(mut frame: PacketMut<'_>, query: &Query, udp_len: usize) -> Opt
     )
 }
 
+/// The checksum is summed from what was read: what was just written in parts is slow to read again as a whole.
 #[inline(always)]
 fn write_ipv4(frame: &mut PacketMut<'_>, at: usize, udp_len: usize) -> Option<()> {
     let query: Ipv4 = frame.as_packet().read(at)?;
@@ -214,10 +217,24 @@ fn write_ipv4(frame: &mut PacketMut<'_>, at: usize, udp_len: usize) -> Option<()
         destination: query.source,
         ..query
     };
-    frame.write(at, reply)?;
-    let (first, second): (u64, u64) = frame.as_packet().read_two(at)?;
-    let third: u32 = frame.as_packet().read(at + 16)?;
-    frame.write(at + 10, !fold(halves(first) + halves(second) + u64::from(third)))
+    frame.write(
+        at,
+        Ipv4 {
+            checksum: !fold(sum_ipv4(&reply)),
+            ..reply
+        },
+    )
+}
+
+/// The sum of an IPv4 header's fields.
+#[inline(always)]
+fn sum_ipv4(header: &Ipv4) -> u64 {
+    let pairs = [[header.version_ihl, header.service], [header.ttl, header.protocol]].map(u16::from_ne_bytes);
+    let fields = [header.total_len, header.id, header.fragment].map(Be16::as_it_stands);
+    let addresses = [header.source, header.destination].map(u32::from_ne_bytes);
+    let sum = u64::from(pairs[0]) + u64::from(pairs[1]) + u64::from(header.checksum);
+    let sum = sum + u64::from(fields[0]) + u64::from(fields[1]) + u64::from(fields[2]);
+    sum + u64::from(addresses[0]) + u64::from(addresses[1])
 }
 
 #[inline(always)]
