@@ -33,7 +33,9 @@ impl Tables {
         // Only borrowed: a map that is dropped is closed, and no program that is loaded later finds it.
         let hash_keys = ebpf.map_mut(names::HASH_KEYS).context("the object has no hash keys")?;
         let mut hash_keys: Array<_, [u8; size_of::<HashKeys>()]> = hash_keys.try_into()?;
-        hash_keys.set(0, &bytes_of(&keys), 0).context("cannot write the hash keys")?;
+        hash_keys
+            .set(0, &bytes_of(&keys), 0)
+            .context("cannot write the hash keys")?;
         Ok(Self {
             buckets: take(ebpf, names::BUCKETS)?,
             records: take(ebpf, names::RECORDS)?,
@@ -72,7 +74,7 @@ impl Tables {
 
     /// Renews the promise that the tables are true, from now on for `lease`.
     pub fn renew(&mut self, lease: Duration, synced: bool, serial: u32) -> Result<()> {
-        let until = monotonic() + lease;
+        let until = monotonic().saturating_add(lease);
         let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
         set(
             &mut self.lease,
