@@ -59,6 +59,7 @@ fn judge(name: &str, outcome: Result<()>, shutdown: &CancellationToken) -> Resul
 #[cfg(test)]
 mod tests {
     use anyhow::bail;
+    use futures::FutureExt as _;
 
     use super::*;
 
@@ -67,7 +68,7 @@ mod tests {
         let shutdown = CancellationToken::new();
         let mut parts = Parts::new(shutdown.clone());
         parts.start("the part", part);
-        parts.start("waiting", async move { Ok(shutdown.cancelled().await) });
+        parts.start("waiting", shutdown.cancelled_owned().map(Ok));
         parts.finish().await
     }
 
@@ -88,8 +89,8 @@ mod tests {
     async fn all_end_well_when_they_are_told_to() {
         let shutdown = CancellationToken::new();
         let mut parts = Parts::new(shutdown.clone());
-        let (told, telling) = (shutdown.clone(), shutdown.clone());
-        parts.start("waiting", async move { Ok(told.cancelled().await) });
+        let telling = shutdown.clone();
+        parts.start("waiting", shutdown.clone().cancelled_owned().map(Ok));
         parts.start_blocking("telling", move || {
             telling.cancel();
             Ok(())

@@ -6,6 +6,7 @@
 use std::sync::{Arc, RwLock};
 
 use anyhow::{Context as _, Result};
+use futures::FutureExt as _;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch as state};
 use tokio_util::sync::CancellationToken;
@@ -65,10 +66,10 @@ pub async fn run(options: Run, shutdown: CancellationToken) -> Result<()> {
     parts.start("publishing", publisher.follow(events, shutdown.clone()));
     parts.start("following the objects", objects.follow(sender, shutdown.clone()));
     let serving = server::serve(listeners, zones, settings.routes, answers, shutdown.clone());
-    parts.start("the DNS server", async { Ok(serving.await) });
+    parts.start("the DNS server", serving.map(Ok));
     if let Some(listener) = scrapes {
         let serving = metrics::serve(listener, Arc::new(registry), shutdown);
-        parts.start("the server of metrics", async { Ok(serving.await) });
+        parts.start("the server of metrics", serving.map(Ok));
     }
     parts.finish().await
 }

@@ -116,7 +116,11 @@ impl Follower {
         let links = link::list()?;
         links.iter().for_each(sweep);
         warn_of_unmatched(&self.selection, &links);
-        self.replace_all(links)
+        self.replace_all(links)?;
+        if self.followed.is_empty() {
+            info!("no link to attach to yet; each is attached when it appears");
+        }
+        Ok(())
     }
 
     async fn follow(
