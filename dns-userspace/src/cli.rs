@@ -10,7 +10,12 @@ use crate::kernel::hook::AttachMode;
 
 /// Answers a Kubernetes cluster's DNS inside the Linux kernel.
 #[derive(Debug, Parser)]
-#[command(name = "kxdns", version, max_term_width = 110)]
+#[command(
+    name = "kxdns",
+    version,
+    max_term_width = 110,
+    after_help = "`kxdns run --help` has options and examples."
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -20,7 +25,10 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the agent: keep the kernel's tables true, serve what the kernel passes, forward the rest
+    /// Run the agent on this node
+    ///
+    /// It follows the cluster's Services, answers for them in the kernel on the links of the pods, serves what the kernel
+    /// passes and forwards what is not the cluster's.
     Run(Box<Run>),
 }
 
@@ -32,12 +40,12 @@ pub struct Run {
     #[arg(long, value_name = "PATH", default_value = "/etc/coredns/Corefile")]
     pub corefile: PathBuf,
 
-    /// Take the objects from YAML or JSON files and folders, followed as they change, not from an API server
+    /// YAML or JSON files and folders to take the objects from, instead of an API server; followed as they change
     #[arg(long, value_name = "PATH", conflicts_with = "kubeconfig", num_args = 1..)]
     pub manifests: Vec<PathBuf>,
 
-    /// The API server's kubeconfig [default: the Corefile's `kubernetes { endpoint | kubeconfig }`, else the pod's own
-    /// service account]
+    /// The kubeconfig of the API server [default: what the Corefile's `kubernetes` block says by `endpoint` or
+    /// `kubeconfig`, else the pod's own ServiceAccount]
     #[arg(long, value_name = "PATH")]
     pub kubeconfig: Option<PathBuf>,
 
@@ -49,11 +57,11 @@ pub struct Run {
     #[arg(long, value_name = "HOOK", default_value = "auto")]
     pub attach: AttachMode,
 
-    /// Further addresses whose port 53 is answered [default: the cluster IPs of the Service kube-system/kube-dns]
+    /// Answer at port 53 of these addresses too, besides the cluster IPs of the Service kube-system/kube-dns
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub served: Vec<IpAddr>,
 
-    /// For how long the kernel goes on answering once this agent is no longer alive to renew its promise
+    /// How long the kernel may go on answering when the agent has stopped renewing its promise
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_lease)]
     pub lease: Duration,
 
@@ -76,13 +84,16 @@ pub struct Run {
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  kxdns run --kernel-only                        beside the cluster's CoreDNS, with its own Corefile
-  kxdns run                                      instead of it: serves the Corefile's addresses too
+  kxdns run --kernel-only
+      beside the cluster's CoreDNS, with the Corefile of CoreDNS
+  kxdns run
+      instead of CoreDNS: the agent serves the Corefile's addresses itself
   kxdns run --corefile ./Corefile --manifests ./objects --served 10.96.0.10
-                                                 with no cluster at all
+      with no cluster at all
 
-Stop it with SIGTERM or Ctrl-C: it detaches from every link and removes what it pinned.
-Exit status: 0 when it was told to stop, 1 when it could not go on, 2 for a command line that makes no sense.";
+SIGTERM or Ctrl-C ends it: it detaches from every link and unpins its maps.
+Exit status: 0 when it was told to stop, 1 when it cannot start or go on,
+2 when the command line makes no sense.";
 
 /// Reads a lease; the agent renews it every second, so one that is hardly longer would end between two renewals.
 fn parse_lease(text: &str) -> Result<Duration, String> {
@@ -109,6 +120,16 @@ mod tests {
     #[test]
     fn is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn its_help_fits_a_terminal_of_80_columns() {
+        let mut command = Arguments::command().term_width(80);
+        command.build();
+        let run = command.find_subcommand_mut("run").unwrap();
+        for help in [run.render_help(), run.render_long_help()].map(|help| help.to_string()) {
+            assert!(help.lines().all(|line| line.len() <= 80), "{help}");
+        }
     }
 
     #[test]

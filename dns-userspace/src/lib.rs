@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod manifests;
 pub mod metrics;
 pub mod name;
+pub mod parts;
 pub mod publish;
 pub mod records;
 pub mod run;

@@ -1,14 +1,15 @@
 //! What the agent does, from its command line and its Corefile.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
-use anyhow::{Result, bail};
-use tracing::{info, warn};
+use anyhow::{Result, bail, ensure};
+use dns_ebpf::maps::SERVED;
 
 use crate::cli::Run;
-use crate::corefile::{ApiServer, Config, Fallthrough, Kubernetes, ServerBlock};
+use crate::corefile::{ApiServer, Config, Kubernetes, ServerBlock, ZonePlan};
 use crate::name::Name;
-use crate::server::Upstreams;
+use crate::server::{Routes, Upstreams};
 use crate::watch::{ApiSource, TlsFiles};
 use crate::zone::ServedZone;
 
@@ -17,63 +18,80 @@ use crate::zone::ServedZone;
 pub struct Settings {
     /// The forward zones that it knows the names of.
     pub zones: Vec<ServedZone>,
-    /// Those of them that the kernel answers from.
-    pub kernel_zones: Vec<Name>,
-    /// Where names of these zones go that do not exist.
-    pub fallthrough: Fallthrough,
+    /// What the kernel may answer of each of the Corefile's forward zones.
+    pub plan: Vec<ZonePlan>,
     /// The API server to watch.
     pub api: ApiSource,
-    /// Where the DNS server listens.
+    /// Where the DNS server listens; nowhere if only the kernel answers.
     pub listen: Vec<SocketAddr>,
-    /// Who is asked about other names; the first that takes a name is asked.
-    pub upstreams: Vec<Upstreams>,
+    /// Where the DNS server sends what it does not answer.
+    pub routes: Routes,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
 }
 
 impl Settings {
-    /// Works out what to do, and logs what of the Corefile is left out and why.
+    /// Works out what to do.
     ///
     /// # Errors
     ///
-    /// Fails where the Corefile asks for what this agent cannot do.
+    /// Fails where the Corefile or the command line asks for what this agent cannot do.
     pub fn new(config: &Config, options: &Run) -> Result<Self> {
-        if let Some(waiting) = config.describe_not_in_force() {
-            warn!("{}: {waiting}", options.corefile.display());
-        }
-        let (server, kubernetes) = kubernetes(config)?;
-        let upstreams = if options.kernel_only {
-            Vec::new()
-        } else {
-            upstreams(config)?
+        check_served(&options.served)?;
+        let (server, kubernetes) = find_kubernetes(config, &options.corefile)?;
+        let (listen, upstreams) = match options.kernel_only {
+            true => (Vec::new(), Vec::new()),
+            false => (listen(config, server)?, upstreams(config)?),
         };
         Ok(Self {
             zones: zones(kubernetes),
-            kernel_zones: kernel_zones(config),
-            fallthrough: kubernetes.fallthrough.clone(),
+            plan: forward_plan(config, kubernetes),
             api: api_source(kubernetes, options),
-            listen: listen(config, server)?,
-            upstreams,
+            listen,
+            routes: Routes {
+                fallthrough: kubernetes.fallthrough.clone(),
+                upstreams,
+            },
             metrics: config.servers.iter().find_map(|server| server.prometheus),
         })
     }
 }
 
+/// Checks that these addresses fit beside the DNS Service's, of which there is one of each family at most.
+fn check_served(served: &[IpAddr]) -> Result<()> {
+    const MOST: usize = SERVED - 1;
+    let ipv6 = served.iter().filter(|address| address.is_ipv6()).count();
+    let most = ipv6.max(served.len() - ipv6);
+    ensure!(
+        most <= MOST,
+        "--served: {most} addresses of one family; kxdns takes {MOST} at most"
+    );
+    match served
+        .iter()
+        .find(|address| address.is_unspecified() || address.is_multicast())
+    {
+        Some(address) => bail!("--served {address}: no address that a pod can ask; give the DNS Service's cluster IP"),
+        None => Ok(()),
+    }
+}
+
 /// Finds the one server block with `kubernetes`.
-fn kubernetes(config: &Config) -> Result<(&ServerBlock, &Kubernetes)> {
+fn find_kubernetes<'c>(config: &'c Config, corefile: &Path) -> Result<(&'c ServerBlock, &'c Kubernetes)> {
     let mut found = config
         .servers
         .iter()
         .filter_map(|server| Some((server, server.kubernetes.as_ref()?)));
-    match (found.next(), found.next()) {
-        (Some(first), None) => Ok(first),
-        (None, _) => bail!("the Corefile has no `kubernetes`: add it to the server block of the cluster's zone"),
-        (Some(_), Some((_, second))) => {
-            bail!(
-                "{}: a second `kubernetes`; kxdns serves the zones of one: join them",
-                second.span
-            )
-        }
+    let Some(first) = found.next() else {
+        let advice = "add one such as `kubernetes cluster.local` to the server block of the cluster's zone";
+        bail!("{}: no `kubernetes`; {advice}", corefile.display())
+    };
+    match found.next() {
+        Some((_, second)) => bail!(
+            "{}: a second `kubernetes`; kxdns serves the zones of one: give the first, at {}, the zones of both",
+            second.span,
+            first.1.span
+        ),
+        None => Ok(first),
     }
 }
 
@@ -93,21 +111,11 @@ fn zones(kubernetes: &Kubernetes) -> Vec<ServedZone> {
         .collect()
 }
 
-/// The zones that the kernel may answer from; says why it may not from the others.
-fn kernel_zones(config: &Config) -> Vec<Name> {
-    let plans = config.plan().into_iter();
-    plans
-        .filter_map(|plan| match plan.verdict {
-            Ok(()) => {
-                info!("the kernel answers from {}", plan.zone);
-                Some(plan.zone)
-            }
-            Err(reason) => {
-                warn!("the kernel answers nothing from {}: {reason}", plan.zone);
-                None
-            }
-        })
-        .collect()
+/// The reverse zones are left out: nobody has to be told that the kernel does not answer from them.
+fn forward_plan(config: &Config, kubernetes: &Kubernetes) -> Vec<ZonePlan> {
+    let mut plan = config.plan();
+    plan.retain(|plan| kubernetes.forward_zones().any(|zone| *zone == plan.zone));
+    plan
 }
 
 fn api_source(kubernetes: &Kubernetes, options: &Run) -> ApiSource {
@@ -128,30 +136,32 @@ fn api_source(kubernetes: &Kubernetes, options: &Run) -> ApiSource {
     }
 }
 
-/// The addresses of the block with `kubernetes`. The others must share its port, since names alone tell them apart.
+/// The addresses of the block with `kubernetes`. All blocks must share them, since names alone tell blocks apart.
 fn listen(config: &Config, server: &ServerBlock) -> Result<Vec<SocketAddr>> {
     let port = server.keys.first().map_or(53, |key| key.port);
-    let other = config
-        .servers
-        .iter()
-        .flat_map(|server| &server.keys)
-        .find(|key| key.port != port);
-    if let Some(key) = other {
-        bail!(
-            "{}: port {} beside port {port}; kxdns serves one port: run with --kernel-only",
-            key.span,
-            key.port
-        );
+    for other in &config.servers {
+        for key in &other.keys {
+            ensure!(
+                key.port == port,
+                "{}: port {} beside port {port}, where `kubernetes` is; serve all zones at one port, or run with --kernel-only",
+                key.span,
+                key.port
+            );
+            ensure!(
+                other.bind == server.bind,
+                "{}: this block's `bind` is not that of `kubernetes`; make them the same, or run with --kernel-only",
+                key.span
+            );
+        }
     }
-    let everywhere = vec![IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-    let addresses = if server.bind.is_empty() {
-        everywhere
-    } else {
-        server.bind.clone()
+    let everywhere = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    let addresses = match server.bind.as_slice() {
+        [] => &everywhere,
+        addresses => addresses,
     };
     Ok(addresses
-        .into_iter()
-        .map(|address| SocketAddr::new(address, port))
+        .iter()
+        .map(|&address| SocketAddr::new(address, port))
         .collect())
 }
 
@@ -184,5 +194,144 @@ fn deeper<'n>(one: &'n Name, other: &'n Name) -> &'n Name {
         one
     } else {
         other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Arguments, Command};
+    use crate::corefile;
+
+    const CLASSIC: &str = ".:53 {\n  kubernetes cluster.local in-addr.arpa ip6.arpa {\n    ttl 7\n  }\n  \
+                           prometheus :9153\n  forward . 10.0.0.2\n}\n";
+
+    #[test]
+    fn serves_the_classic_corefile() {
+        let settings = read(CLASSIC, &[]).unwrap();
+        let names: Vec<_> = settings
+            .zones
+            .iter()
+            .map(|zone| (zone.name.to_string(), zone.ttl))
+            .collect();
+        assert_eq!(names, [("cluster.local.".to_owned(), 7)]);
+        let plan: Vec<_> = settings
+            .plan
+            .iter()
+            .map(|plan| (plan.zone.to_string(), plan.verdict.is_ok()))
+            .collect();
+        assert_eq!(plan, [("cluster.local.".to_owned(), true)], "and no reverse zone");
+        assert_eq!(settings.listen, ["[::]:53".parse().unwrap()]);
+        assert_eq!(settings.metrics, Some("[::]:9153".parse().unwrap()));
+        assert_eq!(settings.routes.upstreams[0].addresses, ["10.0.0.2:53".parse().unwrap()]);
+        assert_eq!(settings.api, ApiSource::InCluster);
+    }
+
+    #[test]
+    fn knows_no_name_where_an_option_may_hide_some() {
+        let limited = CLASSIC.replace("ttl 7", "namespaces default");
+        let settings = read(&limited, &[]).unwrap();
+        assert_eq!(settings.zones, []);
+        assert!(settings.plan[0].verdict.is_err());
+    }
+
+    #[test]
+    fn opens_no_dns_socket_if_only_the_kernel_answers() {
+        let two_ports = format!("{CLASSIC}example.org:54 {{\n  forward . 10.0.0.3\n}}\n");
+        let settings = read(&two_ports, &["--kernel-only"]).unwrap();
+        assert_eq!(settings.listen, []);
+        assert!(settings.routes.upstreams.is_empty());
+    }
+
+    #[test]
+    fn asks_the_upstreams_of_the_deepest_zone_first() {
+        let corefile = format!("{CLASSIC}example.org {{\n  forward a.example.org 10.0.0.3\n  forward . 10.0.0.4\n}}\n");
+        let upstreams = read(&corefile, &[]).unwrap().routes.upstreams;
+        let order: Vec<_> = upstreams
+            .iter()
+            .map(|it| (it.from[0].to_string(), it.addresses[0].to_string()))
+            .collect();
+        let expected = [
+            ("a.example.org.", "10.0.0.3:53"),
+            ("example.org.", "10.0.0.4:53"),
+            (".", "10.0.0.2:53"),
+        ];
+        assert_eq!(
+            order,
+            expected.map(|(zone, address)| (zone.to_owned(), address.to_owned()))
+        );
+    }
+
+    #[test]
+    fn takes_the_api_server_from_the_command_line_before_the_corefile() {
+        let corefile = CLASSIC.replace("ttl 7", "endpoint http://10.0.0.1:8080");
+        let endpoint = ApiSource::Endpoint {
+            url: "http://10.0.0.1:8080".into(),
+            tls: None,
+        };
+        assert_eq!(read(&corefile, &[]).unwrap().api, endpoint);
+        let kubeconfig = ApiSource::Kubeconfig {
+            path: "/k".into(),
+            context: None,
+        };
+        assert_eq!(read(&corefile, &["--kubeconfig", "/k"]).unwrap().api, kubeconfig);
+    }
+
+    #[test]
+    fn says_what_it_cannot_do_and_the_way_out() {
+        let [none, second, port, bind] = [
+            ".:53 {\n  forward . 10.0.0.2\n}\n".to_owned(),
+            format!("{CLASSIC}b.local {{\n  kubernetes b.local\n}}\n"),
+            format!("{CLASSIC}b.local:54 {{\n  forward . 10.0.0.2\n}}\n"),
+            format!("{CLASSIC}b.local {{\n  bind 10.0.0.1\n  forward . 10.0.0.2\n}}\n"),
+        ];
+        for (corefile, expected) in [
+            (
+                none,
+                "Corefile: no `kubernetes`; add one such as `kubernetes cluster.local` to",
+            ),
+            (
+                second,
+                "Corefile:9:3: a second `kubernetes`; kxdns serves the zones of one: give the first, at Corefile:2:3",
+            ),
+            (
+                port,
+                "Corefile:8:1: port 54 beside port 53, where `kubernetes` is; serve all zones at one port, or run",
+            ),
+            (
+                bind,
+                "Corefile:8:1: this block's `bind` is not that of `kubernetes`; make them the same, or run with",
+            ),
+        ] {
+            let error = read(&corefile, &[]).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn takes_no_more_addresses_than_fit_beside_the_dns_services() {
+        let addresses: Vec<_> = (1..=SERVED).map(|number| format!("10.0.0.{number}")).collect();
+        let mut arguments: Vec<_> = ["--served", "fd00::1"].into();
+        arguments.extend(addresses.iter().map(String::as_str));
+        let error = read(CLASSIC, &arguments).unwrap_err().to_string();
+        assert_eq!(error, "--served: 8 addresses of one family; kxdns takes 7 at most");
+        arguments.pop();
+        read(CLASSIC, &arguments).unwrap();
+        for address in ["0.0.0.0", "::", "224.0.0.1"] {
+            let error = read(CLASSIC, &["--served", address]).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("--served {address}: no address that a pod can ask")),
+                "{error}"
+            );
+        }
+    }
+
+    fn read(corefile: &str, arguments: &[&str]) -> Result<Settings> {
+        let config = corefile::parse(Path::new("Corefile"), corefile).unwrap();
+        let line = ["kxdns", "run", "--corefile", "Corefile"].iter().chain(arguments);
+        let Command::Run(options) = Arguments::try_parse_from(line).unwrap().command;
+        Settings::new(&config, &options)
     }
 }

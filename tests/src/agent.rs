@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -25,11 +26,14 @@ pub const PLAIN_COREFILE: &str = "\
 }
 ";
 
-const COREFILE: &str = "/run/kxdns/Corefile";
+/// Where the Corefile is written.
+pub const COREFILE: &str = "/run/kxdns/Corefile";
+
 const START_LIMIT: Duration = Duration::from_secs(20);
 const ATTACH_LIMIT: Duration = Duration::from_secs(10);
 
-/// A running, synced agent. It may still be about to attach to links: await its first answer. Dropping it kills it; [`Agent::stop`] ends it as Kubernetes does.
+/// A running agent. It may still be about to attach to links: await its first answer. Dropping it kills it;
+/// [`Agent::stop`] ends it as Kubernetes does.
 #[derive(Debug)]
 pub struct Agent<'a> {
     node: &'a Namespace,
@@ -44,15 +48,34 @@ impl<'a> Agent<'a> {
 
     /// Starts this program as the agent.
     pub fn start_program(program: &Path, node: &'a Namespace, corefile: &str, arguments: &[&str]) -> Result<Agent<'a>> {
-        let mut agent = Agent {
-            node,
-            process: spawn(program, node, corefile, arguments)?,
-        };
-        agent.process.await_that("kxdns_synced 1", START_LIMIT, || {
-            let metrics = Metrics::scrape(node, METRICS).ok();
-            Ok(metrics.filter(|metrics| metrics.sum("kxdns_synced", &[]) == 1.0))
-        })?;
+        node.write(COREFILE, corefile)?;
+        let mut command = node.command(program);
+        command.args(["run", "--corefile", COREFILE]).args(arguments);
+        let mut agent = Agent::launch(node, command)?;
+        agent.await_synced()?;
         Ok(agent)
+    }
+
+    /// The command `kxdns run` on a node, with the agent that [`find_agent`] finds.
+    pub fn command(node: &Namespace, arguments: &[&str]) -> Result<Command> {
+        let mut command = node.command(find_agent()?);
+        command.arg("run").args(arguments);
+        Ok(command)
+    }
+
+    /// Starts the agent by a command of the node's own, and waits for nothing.
+    pub fn launch(node: &'a Namespace, command: Command) -> Result<Agent<'a>> {
+        let process = Process::start("kxdns", command)?;
+        Ok(Agent { node, process })
+    }
+
+    /// Waits until the agent knows every object. The Corefile must say `prometheus :9153`.
+    pub fn await_synced(&mut self) -> Result<()> {
+        let node = self.node;
+        self.process.await_that("kxdns_synced 1", START_LIMIT, || {
+            let metrics = Metrics::scrape(node, METRICS).ok();
+            Ok(metrics.and_then(|metrics| (metrics.sum("kxdns_synced", &[]) == 1.0).then_some(())))
+        })
     }
 
     /// Reads the agent's metrics.
@@ -94,17 +117,15 @@ impl<'a> Agent<'a> {
             .collect()
     }
 
+    /// Kills the agent by SIGKILL, so that it can clear nothing away.
+    pub fn kill(self) -> Result<()> {
+        self.process.kill()
+    }
+
     /// Ends the agent by SIGTERM; anything but a clean exit is an error.
     pub fn stop(self) -> Result<()> {
         let (status, output) = self.process.terminate()?;
         ensure!(status.success(), "kxdns ended with {status} on SIGTERM:\n{output}");
         Ok(())
     }
-}
-
-fn spawn(program: &Path, node: &Namespace, corefile: &str, arguments: &[&str]) -> Result<Process> {
-    node.write(COREFILE, corefile)?;
-    let mut command = node.command(program);
-    command.args(["run", "--corefile", COREFILE]).args(arguments);
-    Process::start("kxdns", command)
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod attachments;
 pub mod bulk;
 pub mod cluster;
 pub mod coredns;

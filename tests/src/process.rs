@@ -79,6 +79,12 @@ impl Process {
         self.wait("its end after SIGTERM", STOP_LIMIT)
     }
 
+    /// Kills the program (SIGKILL) and waits until it is gone, with all that it held.
+    pub fn kill(mut self) -> Result<()> {
+        self.signal(Signal::KILL)?;
+        self.wait("its end after SIGKILL", STOP_LIMIT).map(drop)
+    }
+
     /// Waits until the program ends by itself.
     pub fn finish(mut self, limit: Duration) -> Result<(ExitStatus, String)> {
         self.wait("its end", limit)

@@ -53,19 +53,31 @@ pub struct MissingPrivilege {
 }
 
 impl MissingPrivilege {
+    /// Fails if this process lacks a capability without which no program gets onto any link.
+    pub fn check() -> Result<(), Self> {
+        match missing_capabilities().as_slice() {
+            [] => Ok(()),
+            missing => Err(Self::of(missing)),
+        }
+    }
+
     /// Makes the error if `refusal`, which the kernel gave to a load or an attach, can come from a missing capability.
     ///
     /// Without CAP_PERFMON the verifier refuses pointer arithmetic, so its EACCES counts when a capability is missing.
     pub fn behind(refusal: Option<Errno>) -> Option<Self> {
         let missing = missing_capabilities();
         match refusal? {
-            Errno::PERM | Errno::ACCESS if !missing.is_empty() => Some(Self {
-                missing: format!("missing: {}", missing.join(", ")),
-            }),
+            Errno::PERM | Errno::ACCESS if !missing.is_empty() => Some(Self::of(&missing)),
             Errno::PERM => Some(Self {
                 missing: "it has them, but the kernel still refuses".into(),
             }),
             _ => None,
+        }
+    }
+
+    fn of(missing: &[&str]) -> Self {
+        Self {
+            missing: format!("missing: {}", missing.join(", ")),
         }
     }
 }

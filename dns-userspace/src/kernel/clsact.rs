@@ -2,7 +2,8 @@
 
 use std::io;
 
-use aya::programs::tc::{TcError, qdisc_add_clsact};
+use aya::programs::TcAttachType;
+use aya::programs::tc::{TcError, qdisc_add_clsact, qdisc_detach_program};
 use netlink_packet_core::NLM_F_DUMP;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use rustix::io::Errno;
@@ -26,6 +27,19 @@ pub(super) fn ensure(index: u32) -> Result<Option<AddedQdisc>, TcError> {
     match qdisc_add_clsact(index) {
         Ok(()) => Ok(Some(AddedQdisc { index })),
         Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(Errno::EXIST.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes this program's filters off the link, which an agent that was killed has left there, and the qdisc with them
+/// unless others use it. Returns whether there were any: what is attached by other hooks goes with its owner.
+pub(super) fn sweep(index: u32, program: &str) -> Result<bool, TcError> {
+    match qdisc_detach_program(index, TcAttachType::Ingress.into(), program) {
+        Ok(()) => {
+            drop(AddedQdisc { index });
+            Ok(true)
+        }
+        Err(TcError::IoError(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }

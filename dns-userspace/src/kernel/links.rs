@@ -18,9 +18,11 @@ use tracing::{info, warn};
 use super::{
     attach::{Attached, Attacher},
     attach_error::{AttachError, MissingPrivilege},
+    clsact,
     hook::{AttachMode, Choice, Hook, LinkFacts, LinkKind, choose},
     link::{self, Change, Changes, Link},
     netdev::Netdev,
+    object,
     selection::Selection,
 };
 
@@ -112,8 +114,13 @@ impl Follower {
 
     fn start(&mut self) -> Result<(), Fatal> {
         let links = link::list()?;
+        links.iter().for_each(sweep);
         warn_of_unmatched(&self.selection, &links);
-        self.replace_all(links)
+        self.replace_all(links)?;
+        if self.followed.is_empty() {
+            info!("no link to attach to yet; each is attached when it appears");
+        }
+        Ok(())
     }
 
     async fn follow(
@@ -245,6 +252,18 @@ fn log_change(before: Option<&LinkState>, now: &LinkState) {
     match &now.attached {
         Ok(Choice { hook, reason }) => info!("{}: attached by {hook} ({reason})", now.name),
         Err(cause) => warn!("{}: not attached: {cause}", now.name),
+    }
+}
+
+/// Takes off what an agent left on the link that was killed; it would go on answering for as long as its lease holds.
+fn sweep(link: &Link) {
+    match clsact::sweep(link.index, object::TC) {
+        Ok(true) => info!("{}: took off what an agent that was killed had left there", link.name),
+        Ok(false) => {}
+        Err(error) => warn!(
+            "{}: cannot look for what an agent that was killed may have left: {error}",
+            link.name
+        ),
     }
 }
 

@@ -74,7 +74,7 @@ impl Tables {
 
     /// Renews the promise that the tables are true, from now on for `lease`.
     pub fn renew(&mut self, lease: Duration, synced: bool, serial: u32) -> Result<()> {
-        let until = monotonic() + lease;
+        let until = monotonic().saturating_add(lease);
         let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
         set(
             &mut self.lease,

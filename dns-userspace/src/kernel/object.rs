@@ -3,6 +3,8 @@
 use anyhow::{Context as _, Result};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 
+use super::attach_error::MissingPrivilege;
+
 /// The object as it was built with this agent.
 static OBJECT: &[u8] = include_bytes_aligned!(env!("KXDNS_BPF_OBJECT"));
 
@@ -16,9 +18,14 @@ pub const XDP_VETH: &str = "kxdns_xdp_veth";
 /// Creates the maps and reads the programs; each program is loaded into the kernel when it is first attached.
 ///
 /// With `trace`, the programs log each outcome (see [`aya_log::EbpfLogger`]); without it they have no code for that.
+///
+/// # Errors
+///
+/// Fails where a privilege is missing, also one that is needed only to attach the programs; the error names it.
 pub fn open(trace: bool) -> Result<Ebpf> {
+    MissingPrivilege::check()?;
     EbpfLoader::new()
         .override_global("TRACE", &u32::from(trace), true)
         .load(OBJECT)
-        .context("cannot create the BPF maps: kxdns needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
+        .context("the kernel does not take the BPF maps")
 }

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use kube::config::{
-    AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedAuthInfo, NamedCluster,
-    NamedContext,
+    AuthInfo, Cluster, Context, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedAuthInfo,
+    NamedCluster, NamedContext,
 };
 use kube::{Client, Config};
 
@@ -65,10 +65,7 @@ pub async fn client(source: &ApiSource) -> anyhow::Result<ApiServer> {
     let mut config = match source {
         ApiSource::Kubeconfig { path, context } => from_kubeconfig(path, context.clone()).await?,
         ApiSource::Endpoint { url, tls } => from_endpoint(url, tls.as_ref()).await?,
-        ApiSource::InCluster => Config::incluster().context(
-            "no API server: not in a cluster's pod, or its ServiceAccount token is not mounted; give --kubeconfig, \
-             --manifests, or `endpoint` or `kubeconfig` in the Corefile's `kubernetes` block",
-        )?,
+        ApiSource::InCluster => Config::incluster().map_err(explain_in_cluster)?,
     };
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
@@ -81,12 +78,22 @@ pub async fn client(source: &ApiSource) -> anyhow::Result<ApiServer> {
     Ok(ApiServer { client, url })
 }
 
+fn explain_in_cluster(error: InClusterError) -> anyhow::Error {
+    let way_out = "give --kubeconfig, --manifests, or `endpoint` or `kubeconfig` in the Corefile's `kubernetes` block";
+    match error {
+        InClusterError::ReadEnvironmentVariable(_) => anyhow!("no API server: not in a cluster's pod; {way_out}"),
+        error => anyhow!(error).context(format!(
+            "the pod's ServiceAccount cannot be used; mount its token, or {way_out}"
+        )),
+    }
+}
+
 async fn from_kubeconfig(path: &Path, context: Option<String>) -> anyhow::Result<Config> {
     let kubeconfig = Kubeconfig::read_from(path).map_err(|error| match error {
         KubeconfigError::ReadConfig(error, path) => {
-            anyhow::anyhow!("kubeconfig {}: {error}", path.display())
+            anyhow!("kubeconfig {}: {error}", path.display())
         }
-        error => anyhow::anyhow!("kubeconfig {}: {error}", path.display()),
+        error => anyhow!("kubeconfig {}: {error}", path.display()),
     })?;
     let contexts: Vec<_> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
     let options = KubeConfigOptions {
@@ -96,19 +103,19 @@ async fn from_kubeconfig(path: &Path, context: Option<String>) -> anyhow::Result
     Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
         .map_err(|error| match error {
-            KubeconfigError::LoadContext(name) => anyhow::anyhow!(
+            KubeconfigError::LoadContext(name) => anyhow!(
                 "kubeconfig {}: no context {name:?}; it has: {}",
                 path.display(),
                 contexts.join(", ")
             ),
             KubeconfigError::CurrentContextNotSet => {
-                anyhow::anyhow!(
+                anyhow!(
                     "kubeconfig {}: no current-context; name one of: {}",
                     path.display(),
                     contexts.join(", ")
                 )
             }
-            error => anyhow::anyhow!("kubeconfig {}: {error}", path.display()),
+            error => anyhow!("kubeconfig {}: {error}", path.display()),
         })
 }
 
