@@ -285,7 +285,7 @@ struct StoredName(*const Record);
 impl StoredName {
     #[inline(always)]
     fn sequence(&self) -> u32 {
-        // SAFETY: made in `read_record` alone, of a pointer that `Arrays` promises to be aligned and readable.
+        // SAFETY: made in `find` alone, of a pointer that `Arrays` promises to be aligned and readable.
         unsafe { read_volatile(addr_of!((*self.0).sequence)) }
     }
 

@@ -38,6 +38,12 @@ impl Name {
         &self.0
     }
 
+    /// Says whether the name is that of a zone or lies below it.
+    pub fn is_within(&self, zone: &Self) -> bool {
+        let depth = self.labels().count().checked_sub(zone.labels().count());
+        depth.is_some_and(|depth| self.labels().skip(depth).eq(zone.labels()))
+    }
+
     /// The labels from the left, without the root's.
     pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = &self.0[..];
@@ -62,5 +68,38 @@ impl fmt::Display for Name {
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    #[test]
+    fn is_within_its_zones_and_no_others() {
+        for zone in [".", "local", "cluster.local", "svc.cluster.local"] {
+            assert!(name("svc.Cluster.local").is_within(&name(zone)), "{zone}");
+        }
+        for zone in ["a.svc.cluster.local", "luster.local", "svc.cluster", "example.org"] {
+            assert!(!name("svc.cluster.local").is_within(&name(zone)), "{zone}");
+        }
+        assert!(name(".").is_within(&name(".")));
+        assert!(!name(".").is_within(&name("local")));
+    }
+
+    #[test]
+    fn reads_and_shows_names() {
+        assert_eq!(name("Web.default.").as_wire(), b"\x03web\x07default\0");
+        assert_eq!(name("Web.default.").to_string(), "web.default.");
+        assert_eq!(name(".").to_string(), ".");
+        let (long, too_long) = ("a".repeat(63), "a".repeat(64));
+        assert!(Name::parse(&long).is_some());
+        for text in ["a..b", ".a", too_long.as_str(), &[long.as_str(); 4].join(".")] {
+            assert_eq!(Name::parse(text), None, "{text}");
+        }
     }
 }

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
     use crate::index::{ObjectKey, Service};
     use crate::metrics;
-    use crate::zone::{ServedZone, ZoneTable};
+    use crate::zone::{ServedZone, Trust, ZoneTable};
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -236,7 +236,11 @@ mod tests {
 
     fn zones() -> SharedZoneTable {
         let name = Name::parse("cluster.local").unwrap();
-        Arc::new(RwLock::new(ZoneTable::new(vec![ServedZone { name, ttl: 30 }])))
+        Arc::new(RwLock::new(ZoneTable::new(vec![ServedZone {
+            name,
+            ttl: 30,
+            trust: Trust::Whole,
+        }])))
     }
 
     fn web() -> Service {

@@ -1,6 +1,6 @@
 //! The DNS rules of Kubernetes, in one place: which names an object has, and which names nothing can have.
 //!
-//! They are those of the Kubernetes DNS specification 1.1.0 as CoreDNS's `kubernetes` plugin reads it. Today they cover
+//! They are those of the Kubernetes DNS specification 1.1.0 as CoreDNS's `kubernetes` plugin reads it. They cover
 //! Services; the names of endpoints, ports, pods and namespaces are neither answered nor denied, unless no Service that
 //! they could belong to exists. Nothing here reads state or does I/O.
 //!

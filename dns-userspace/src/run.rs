@@ -8,6 +8,7 @@ use std::sync::{Arc, RwLock};
 use anyhow::{Context as _, Result};
 use futures::FutureExt as _;
 use prometheus_client::registry::Registry;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{mpsc, watch as state};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -44,6 +45,7 @@ pub async fn run(options: Run, shutdown: CancellationToken) -> Result<()> {
     if let Some(waiting) = config.describe_not_in_force() {
         warn!("{}: {waiting}", options.corefile.display());
     }
+    raise_file_limit();
     let objects = Objects::open(&options, &settings).await?;
     let listeners = server::bind(&settings.listen)?;
     let scrapes = match settings.metrics {
@@ -65,6 +67,10 @@ pub async fn run(options: Run, shutdown: CancellationToken) -> Result<()> {
     let (sender, events) = mpsc::channel(EVENTS);
     parts.start("publishing", publisher.follow(events, shutdown.clone()));
     parts.start("following the objects", objects.follow(sender, shutdown.clone()));
+    parts.start(
+        "following the Corefile",
+        corefile::follow(options.corefile, config, shutdown.clone()),
+    );
     let serving = server::serve(listeners, zones, settings.routes, answers, shutdown.clone());
     parts.start("the DNS server", serving.map(Ok));
     if let Some(listener) = scrapes {
@@ -72,6 +78,18 @@ pub async fn run(options: Run, shutdown: CancellationToken) -> Result<()> {
         parts.start("the server of metrics", serving.map(Ok));
     }
     parts.finish().await
+}
+
+/// Takes as many files as the agent may have: a socket for each forwarded query and each connection, a link each.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!("cannot raise the limit of open files from {:?}: {error}", limit.current);
+    }
 }
 
 /// Where the objects come from.

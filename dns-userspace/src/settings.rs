@@ -1,5 +1,6 @@
 //! What the agent does, from its command line and its Corefile.
 
+use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::corefile::{ApiServer, Config, Kubernetes, ServerBlock, ZonePlan};
 use crate::name::Name;
 use crate::server::{Routes, Upstreams};
 use crate::watch::{ApiSource, TlsFiles};
-use crate::zone::ServedZone;
+use crate::zone::{ServedZone, Trust};
 
 /// What the agent does.
 #[derive(Debug)]
@@ -43,9 +44,10 @@ impl Settings {
             true => (Vec::new(), Vec::new()),
             false => (listen(config, server)?, upstreams(config)?),
         };
+        let plan = forward_plan(config, kubernetes);
         Ok(Self {
-            zones: zones(kubernetes),
-            plan: forward_plan(config, kubernetes),
+            zones: zones(kubernetes, &plan),
+            plan,
             api: api_source(kubernetes, options),
             listen,
             routes: Routes {
@@ -95,20 +97,20 @@ fn find_kubernetes<'c>(config: &'c Config, corefile: &Path) -> Result<(&'c Serve
     }
 }
 
-/// The zones whose names are those of the cluster's objects. Where an option that is not in force hides some of them or
-/// adds to them, nothing is certain, and there are none.
-fn zones(kubernetes: &Kubernetes) -> Vec<ServedZone> {
-    if !kubernetes.limits.is_empty() {
-        return Vec::new();
-    }
-    let ttl = kubernetes.ttl;
-    kubernetes
-        .forward_zones()
-        .map(|name| ServedZone {
-            name: name.clone(),
-            ttl,
-        })
-        .collect()
+/// The zones whose names are those of the cluster's objects: nothing is sure of them while an option that is not in force
+/// hides objects or adds names, and no name's absence while others may own names there.
+fn zones(kubernetes: &Kubernetes, plan: &[ZonePlan]) -> Vec<ServedZone> {
+    let trust = |plan: &ZonePlan| match plan.verdict {
+        _ if !kubernetes.limits.is_empty() => Trust::Nothing,
+        Ok(()) => Trust::Whole,
+        Err(_) => Trust::Existing,
+    };
+    let zone = |plan: &ZonePlan| ServedZone {
+        name: plan.zone.clone(),
+        ttl: plan.ttl,
+        trust: trust(plan),
+    };
+    plan.iter().map(zone).collect()
 }
 
 /// The reverse zones are left out: nobody has to be told that the kernel does not answer from them.
@@ -165,35 +167,31 @@ fn listen(config: &Config, server: &ServerBlock) -> Result<Vec<SocketAddr>> {
         .collect())
 }
 
-/// Who answers for names outside the cluster: each block's `forward`, for the block's zones; the deepest zone first.
+/// Who answers for names outside the cluster: each block's `forward`, for those of the block's zones that it takes; the
+/// deepest zone first.
 fn upstreams(config: &Config) -> Result<Vec<Upstreams>> {
     let mut upstreams = Vec::new();
     for server in &config.servers {
         for forward in &server.forward {
-            let from = server
-                .keys
-                .iter()
-                .map(|key| deeper(&key.zone, &forward.from).clone())
-                .collect();
             let addresses = forward.find_servers()?;
-            upstreams.push(Upstreams {
-                from,
+            let zones = server.keys.iter().filter_map(|key| common(&key.zone, &forward.from));
+            upstreams.extend(zones.map(|zone| Upstreams {
+                from: zone.clone(),
                 except: forward.except.clone(),
-                addresses,
-            });
+                addresses: addresses.clone(),
+            }));
         }
     }
-    let depth = |upstreams: &Upstreams| upstreams.from.iter().map(|zone| zone.labels().count()).max();
-    upstreams.sort_by_key(|upstreams| std::cmp::Reverse(depth(upstreams)));
+    upstreams.sort_by_key(|upstreams| Reverse(upstreams.from.labels().count()));
     Ok(upstreams)
 }
 
-/// Of two zones that a name must be in, the one that says more.
-fn deeper<'n>(one: &'n Name, other: &'n Name) -> &'n Name {
-    if one.labels().count() >= other.labels().count() {
-        one
-    } else {
-        other
+/// The zone whose names lie in both zones; `None` where neither lies in the other.
+fn common<'n>(one: &'n Name, other: &'n Name) -> Option<&'n Name> {
+    match (one.is_within(other), other.is_within(one)) {
+        (true, _) => Some(one),
+        (false, true) => Some(other),
+        (false, false) => None,
     }
 }
 
@@ -230,11 +228,19 @@ mod tests {
     }
 
     #[test]
-    fn knows_no_name_where_an_option_may_hide_some() {
-        let limited = CLASSIC.replace("ttl 7", "namespaces default");
-        let settings = read(&limited, &[]).unwrap();
-        assert_eq!(settings.zones, []);
-        assert!(settings.plan[0].verdict.is_err());
+    fn trusts_the_objects_as_far_as_the_corefile_lets_them_speak_for_the_zone() {
+        for (from, to, trust) in [
+            ("ttl 7", "ttl 7", Trust::Whole),
+            ("prometheus", "cache 30\n  log\n  prometheus", Trust::Whole),
+            ("prometheus", "hosts\n  prometheus", Trust::Existing),
+            ("prometheus", "rewrite name a b\n  prometheus", Trust::Existing),
+            ("ttl 7", "namespaces default", Trust::Nothing),
+            ("ttl 7", "zonal", Trust::Nothing),
+        ] {
+            let settings = read(&CLASSIC.replace(from, to), &[]).unwrap();
+            assert_eq!(settings.zones[0].trust, trust, "{to}");
+            assert_eq!(settings.plan[0].verdict.is_ok(), trust == Trust::Whole, "{to}");
+        }
     }
 
     #[test]
@@ -251,7 +257,7 @@ mod tests {
         let upstreams = read(&corefile, &[]).unwrap().routes.upstreams;
         let order: Vec<_> = upstreams
             .iter()
-            .map(|it| (it.from[0].to_string(), it.addresses[0].to_string()))
+            .map(|it| (it.from.to_string(), it.addresses[0].to_string()))
             .collect();
         let expected = [
             ("a.example.org.", "10.0.0.3:53"),

@@ -25,6 +25,19 @@ pub struct ServedZone {
     pub name: Name,
     /// The `ttl` option, in seconds.
     pub ttl: u32,
+    /// How much the cluster's objects say of the zone.
+    pub trust: Trust,
+}
+
+/// How much the cluster's objects say of a zone's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Which names there are, and so which there are not.
+    Whole,
+    /// Which names there are; others may own further ones.
+    Existing,
+    /// Nothing that can be relied on.
+    Nothing,
 }
 
 /// What an update changed for one name.
@@ -97,6 +110,7 @@ impl ZoneTable {
         let records: Vec<_> = self
             .zones
             .iter()
+            .filter(|served| served.trust != Trust::Nothing)
             .filter_map(|served| Some((served, records::service_name(key, &served.name)?)))
             .filter(|(served, name)| {
                 self.locate(name)
@@ -152,7 +166,8 @@ impl Tables<Name> for ZoneTable {
         }
         match self.locate(name) {
             Some((served, labels))
-                if records::is_absent(&labels, |namespace, name| self.has_service(namespace, name)) =>
+                if served.trust == Trust::Whole
+                    && records::is_absent(&labels, |namespace, name| self.has_service(namespace, name)) =>
             {
                 Lookup::absent(zone(served))
             }
@@ -419,6 +434,30 @@ mod tests {
         assert!(!encloses("local") && !encloses("mycluster.local") && !encloses("1.0.0.10.in-addr.arpa"));
     }
 
+    #[test]
+    fn says_no_more_of_a_zone_than_it_is_trusted_with() {
+        let web = "web.default.svc.cluster.local";
+        let (existing, absent) = (Answer::A([10, 0, 0, 1], ZONE), Answer::NxDomain(ZONE));
+        let unknown = Answer::Pass(Pass::NameUnknown);
+        for (trust, of_web, of_none) in [
+            (Trust::Whole, existing, absent),
+            (Trust::Existing, existing, unknown),
+            (Trust::Nothing, unknown, unknown),
+        ] {
+            let [zone] = zones(&["cluster.local"]).try_into().unwrap();
+            let mut table = ZoneTable::new(vec![ServedZone { trust, ..zone }]);
+            let services = vec![service("web", ServiceKind::ClusterIp(vec![ip("10.0.0.1")]))];
+            table.update(Event::Reset(services), 1);
+            assert_eq!(ask(&table, web, TYPE_A), of_web, "{trust:?}");
+            assert_eq!(
+                ask(&table, "none.default.svc.cluster.local", TYPE_A),
+                of_none,
+                "{trust:?}"
+            );
+            assert!(table.encloses(&Name::parse(web).unwrap()), "{trust:?}");
+        }
+    }
+
     fn table(names: &[&str], services: Vec<Service>) -> ZoneTable {
         let mut table = ZoneTable::new(zones(names));
         table.update(Event::Reset(services), 1);
@@ -431,6 +470,7 @@ mod tests {
             .map(|name| ServedZone {
                 name: Name::parse(name).unwrap(),
                 ttl: 30,
+                trust: Trust::Whole,
             })
             .collect()
     }

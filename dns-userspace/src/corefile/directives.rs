@@ -85,7 +85,7 @@ const DIRECTIVES: &[Known] = {
         known("https3", LeavesAlone),
         known("k8s_external", Answers),
         known("kubernetes", LeavesAlone).shaped(&kubernetes::SHAPE).in_force(),
-        // The kernel rotates addresses as `round_robin` does; other policies are `Orders`.
+        // `round_robin` may put addresses in any order; other policies are `Orders`.
         known("loadbalance", LeavesAlone).shaped(&LOADBALANCE).in_force(),
         // It answers `localhost.NAME` for every name.
         known("local", Answers),

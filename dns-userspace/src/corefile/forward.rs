@@ -9,7 +9,7 @@ use super::lexer::Word;
 use super::parser::Statement;
 use super::report::Report;
 use super::shape::{Count, Shape, option};
-use super::zones::{is_within, read_zone, read_zones, refuse_transport};
+use super::zones::{read_zone, read_zones, refuse_transport};
 use crate::name::Name;
 
 const DNS_PORT: u16 = 53;
@@ -40,7 +40,7 @@ pub enum Upstream {
 impl Forward {
     /// Whether questions for this name are forwarded.
     pub fn takes(&self, name: &Name) -> bool {
-        is_within(name, &self.from) && !self.except.iter().any(|zone| is_within(name, zone))
+        name.is_within(&self.from) && !self.except.iter().any(|zone| name.is_within(&zone))
     }
 
     /// Finds the upstreams' addresses: reads the files among them; each address once, in the order of the Corefile.

@@ -9,13 +9,20 @@ use super::lexer::Word;
 use super::parser::Statement;
 use super::report::Report;
 use super::shape::{Count, Shape, option};
-use super::zones::{is_reverse, is_within, read_zones};
+use super::zones::{is_reverse, read_zones};
 use crate::name::Name;
 
 const DEFAULT_TTL: u32 = 5;
 const MAX_TTL: u32 = 3600;
 /// Options that hide names or add names that the tables do not hold: an answer from them could be wrong.
-const LIMITS: [&str; 5] = ["ignore", "labels", "multicluster", "namespace_labels", "namespaces"];
+const LIMITS: [&str; 6] = [
+    "ignore",
+    "labels",
+    "multicluster",
+    "namespace_labels",
+    "namespaces",
+    "zonal",
+];
 
 /// The `kubernetes` directive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +111,7 @@ impl Fallthrough {
         match self {
             Self::None => false,
             Self::All => true,
-            Self::Zones(zones) => zones.iter().any(|zone| is_within(name, zone)),
+            Self::Zones(zones) => zones.iter().any(|zone| name.is_within(&zone)),
         }
     }
 }

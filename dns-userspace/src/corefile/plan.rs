@@ -6,7 +6,6 @@ use super::config::{Config, Directive, Key, ServerBlock};
 use super::directives::Effect;
 use super::error::Span;
 use super::kubernetes::Kubernetes;
-use super::zones::is_within;
 use crate::name::Name;
 
 /// What the kernel may answer of a zone that `kubernetes` serves.
@@ -104,7 +103,7 @@ impl Config {
     fn check_route(&self, index: usize, kubernetes: &Kubernetes, zone: &Name) -> Result<(), Reason> {
         let own = self.servers.get(index).into_iter().flat_map(|server| &server.keys);
         let Some(closest) = own
-            .filter(|key| is_within(zone, &key.zone))
+            .filter(|key| zone.is_within(&key.zone))
             .max_by_key(|key| key.zone.as_wire().len())
         else {
             return Err(Reason::Unreachable {
@@ -113,9 +112,8 @@ impl Config {
             });
         };
         let others = self.servers.iter().enumerate().filter(|(other, _)| *other != index);
-        let takes = |key: &&Key| {
-            is_within(&key.zone, zone) || (is_within(zone, &key.zone) && is_within(&key.zone, &closest.zone))
-        };
+        let takes =
+            |key: &&Key| key.zone.is_within(&zone) || (zone.is_within(&key.zone) && key.zone.is_within(&closest.zone));
         match others.flat_map(|(_, server)| &server.keys).find(takes) {
             Some(key) => Err(Reason::OtherBlock {
                 zone: key.zone.clone(),

@@ -429,7 +429,7 @@ fn lists_the_options_that_limit_what_may_be_answered() {
         ("multicluster cluster.local", Some("multicluster")),
         ("noendpoints", None),
         ("endpoint_pod_names", None),
-        ("zonal", None),
+        ("zonal", Some("zonal")),
         (
             "startup_timeout 5s\napiserver_qps 0.5\napiserver_burst 10\napiserver_max_inflight 2",
             None,

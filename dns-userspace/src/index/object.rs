@@ -170,10 +170,15 @@ impl Spec {
 
 fn cluster_ips(field: &'static str, addresses: &[&str]) -> Result<ServiceKind, Invalid> {
     let parse = |address: &&str| {
-        address.parse().map_err(|_| Invalid::Address {
-            field,
-            value: (*address).into(),
-        })
+        // An IPv4 address in IPv6 form is one of IPv4.
+        address
+            .parse()
+            .as_ref()
+            .map(IpAddr::to_canonical)
+            .map_err(|_| Invalid::Address {
+                field,
+                value: (*address).into(),
+            })
     };
     let addresses: Vec<IpAddr> = addresses.iter().map(parse).collect::<Result<_, _>>()?;
     let ipv6 = addresses.iter().filter(|address| address.is_ipv6()).count();

@@ -14,7 +14,7 @@ use super::netdev::XdpFeatures;
 /// How to attach to links, as `--attach` says it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum AttachMode {
-    /// tcx on virtual links (clsact where the kernel has no tcx), XDP on NICs
+    /// Native XDP on NICs whose driver has it, else tcx (clsact where the kernel has no tcx)
     #[default]
     Auto,
     /// At the head of the link's tcx ingress chain (Linux 6.6 and later)
@@ -136,8 +136,7 @@ pub fn choose(mode: AttachMode, facts: &LinkFacts) -> Result<Choice, Refusal> {
     match mode {
         AttachMode::None => Err(Refusal::AttachNone),
         _ if !facts.ethernet => Err(Refusal::NotEthernet),
-        AttachMode::Auto if facts.kind == LinkKind::Physical => Ok(choose_xdp(facts)),
-        AttachMode::Auto => Ok(choose_classifier(facts)),
+        AttachMode::Auto => Ok(choose_any(facts)),
         AttachMode::Tcx if !facts.kernel_has_tcx => Err(Refusal::NoTcx),
         AttachMode::Tcx => chosen(Hook::Tcx, "--attach tcx"),
         AttachMode::Clsact => chosen(Hook::Clsact, "--attach clsact"),
@@ -147,18 +146,20 @@ pub fn choose(mode: AttachMode, facts: &LinkFacts) -> Result<Choice, Refusal> {
     }
 }
 
-fn choose_classifier(facts: &LinkFacts) -> Choice {
-    if facts.kernel_has_tcx {
-        Choice {
-            hook: Hook::Tcx,
-            reason: "virtual link",
-        }
-    } else {
-        Choice {
-            hook: Hook::Clsact,
-            reason: "virtual link, and this kernel has no tcx",
-        }
-    }
+/// Native XDP for NICs that have it, else a classifier. Generic XDP is never the better choice: it copies what a
+/// classifier leaves in place, and sends checksums that are still to be completed as they are.
+fn choose_any(facts: &LinkFacts) -> Choice {
+    let (native, kind) = match (facts.kind, facts.xdp_features) {
+        (LinkKind::Physical, Some(features)) => (features.runs_programs(), "NIC without native XDP"),
+        (LinkKind::Physical, None) => (false, "NIC whose driver does not tell whether it has native XDP"),
+        _ => (false, "virtual link"),
+    };
+    let (hook, reason) = match (native, facts.kernel_has_tcx) {
+        (true, _) => (Hook::XdpNative, "its driver has native XDP"),
+        (false, true) => (Hook::Tcx, kind),
+        (false, false) => (Hook::Clsact, "this kernel has no tcx"),
+    };
+    Choice { hook, reason }
 }
 
 fn choose_xdp(facts: &LinkFacts) -> Choice {
@@ -227,8 +228,8 @@ mod tests {
             (Auto, Bridge, NOTHING, Ok(Hook::Tcx)),
             (Auto, Virtual, None, Ok(Hook::Tcx)),
             (Auto, Physical, RUNS, Ok(Hook::XdpNative)),
-            (Auto, Physical, NOTHING, Ok(Hook::XdpGeneric)),
-            (Auto, Physical, None, Ok(Hook::XdpGeneric)),
+            (Auto, Physical, NOTHING, Ok(Hook::Tcx)),
+            (Auto, Physical, None, Ok(Hook::Tcx)),
             (Xdp, Veth, RUNS_AND_SENDS, Ok(Hook::XdpGeneric)),
             (Xdp, Bridge, NOTHING, Ok(Hook::XdpGeneric)),
             (Xdp, Physical, RUNS, Ok(Hook::XdpNative)),

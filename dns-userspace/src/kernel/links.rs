@@ -207,7 +207,12 @@ impl Follower {
 
     fn learn_facts(&self, link: &Link) -> io::Result<LinkFacts> {
         let Link { kind, ethernet, .. } = *link;
-        let xdp_features = self.netdev.xdp_features(link.index)?;
+        // Asked for only where the choice depends on it: a question that fails takes a link's program off.
+        let xdp_features = match self.mode {
+            AttachMode::Tcx | AttachMode::Clsact => None,
+            AttachMode::Auto if kind != LinkKind::Physical => None,
+            _ => self.netdev.xdp_features(link.index)?,
+        };
         Ok(LinkFacts {
             kind,
             ethernet,

@@ -34,8 +34,8 @@ const MAX_MESSAGE_LEN: usize = u16::MAX as usize;
 /// The servers that answer for names outside of our zones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstreams {
-    /// The zones that they answer for.
-    pub from: Vec<Name>,
+    /// The zone that they answer for.
+    pub from: Name,
     /// The zones below those that they do not answer for.
     pub except: Vec<Name>,
     /// Where they listen.
@@ -62,8 +62,7 @@ pub(super) enum ForwardError {
 impl Upstreams {
     /// Says whether a name is theirs to answer for.
     pub(super) fn serve(&self, name: &Name) -> bool {
-        let among = |zones: &[Name]| zones.iter().any(|zone| is_within(name, zone));
-        among(&self.from) && !among(&self.except)
+        name.is_within(&self.from) && !self.except.iter().any(|zone| name.is_within(zone))
     }
 }
 
@@ -148,12 +147,6 @@ fn is_reply(reply: &[u8], query: &[u8]) -> bool {
         && reply.header().rcode() != Rcode::NOERROR
         && reply.header_counts().qdcount() == 0;
     is_bare_error || reply.is_answer(query)
-}
-
-/// Says whether a name is a zone's apex or below it.
-fn is_within(name: &Name, zone: &Name) -> bool {
-    let depth = name.labels().count().checked_sub(zone.labels().count());
-    depth.is_some_and(|depth| name.labels().skip(depth).eq(zone.labels()))
 }
 
 fn set_id(message: &mut [u8], id: u16) {
@@ -260,9 +253,9 @@ mod tests {
     }
 
     #[test]
-    fn serves_what_is_within_its_zones_and_not_excepted() {
+    fn serves_what_is_within_its_zone_and_not_excepted() {
         let name = |text| Name::parse(text).unwrap();
-        let (from, except) = (vec![name("example.com")], vec![name("internal.example.com")]);
+        let (from, except) = (name("example.com"), vec![name("internal.example.com")]);
         let upstreams = Upstreams {
             from,
             except,
@@ -281,7 +274,7 @@ mod tests {
             assert_eq!(upstreams.serve(&name(text)), expected, "{text}");
         }
         let all = Upstreams {
-            from: vec![name(".")],
+            from: name("."),
             except: vec![],
             addresses: vec![],
         };

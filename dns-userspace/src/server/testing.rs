@@ -54,7 +54,7 @@ pub(super) fn bare_reply(query: &[u8], flags: u8) -> Vec<u8> {
 /// Upstreams for all names at these addresses.
 pub(super) fn upstreams(addresses: &[SocketAddr]) -> Upstreams {
     Upstreams {
-        from: vec![Name::parse(".").unwrap()],
+        from: Name::parse(".").unwrap(),
         except: vec![],
         addresses: addresses.to_vec(),
     }

@@ -16,7 +16,7 @@ use super::testing::*;
 use super::*;
 use crate::index::{Event, ObjectKey, Service, ServiceKind};
 use crate::name::Name;
-use crate::zone::{ServedZone, ZoneTable};
+use crate::zone::{ServedZone, Trust, ZoneTable};
 
 /// Long enough for any step of these tests on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,6 +39,7 @@ impl Server {
         let zone = ServedZone {
             name: Name::parse("cluster.local").unwrap(),
             ttl: 30,
+            trust: Trust::Whole,
         };
         let zones = SharedZoneTable::new(RwLock::new(ZoneTable::new(vec![zone])));
         let mut registry = Registry::default();
@@ -83,6 +84,7 @@ fn unsynced_zones() -> SharedZoneTable {
     let zone = ServedZone {
         name: Name::parse("cluster.local").unwrap(),
         ttl: 30,
+        trust: Trust::Whole,
     };
     SharedZoneTable::new(RwLock::new(ZoneTable::new(vec![zone])))
 }
@@ -191,7 +193,7 @@ async fn forwards_what_it_does_not_own() {
 #[tokio::test]
 async fn refuses_what_nobody_answers_for() {
     let only = Upstreams {
-        from: vec![Name::parse("example.org").unwrap()],
+        from: Name::parse("example.org").unwrap(),
         ..upstreams(&[closed_port()])
     };
     for upstreams in [None, Some(only)] {

@@ -13,9 +13,9 @@ use kube::{Client, Config};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an open connection may be silent. A watch is silent for as long as nothing changes, at most for the 290 s
-/// after which the server ends it.
-const READ_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long an open connection may be silent: two of the bookmarks that a server sends about once a minute. A watch that
+/// is cut off for nothing is resumed where it was.
+const READ_TIMEOUT: Duration = Duration::from_secs(130);
 
 /// Where the API server and the credentials for it are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
