@@ -40,7 +40,7 @@ pub enum Upstream {
 impl Forward {
     /// Whether questions for this name are forwarded.
     pub fn takes(&self, name: &Name) -> bool {
-        name.is_within(&self.from) && !self.except.iter().any(|zone| name.is_within(&zone))
+        name.is_within(&self.from) && !self.except.iter().any(|zone| name.is_within(zone))
     }
 
     /// Finds the upstreams' addresses: reads the files among them; each address once, in the order of the Corefile.

@@ -111,7 +111,7 @@ impl Fallthrough {
         match self {
             Self::None => false,
             Self::All => true,
-            Self::Zones(zones) => zones.iter().any(|zone| name.is_within(&zone)),
+            Self::Zones(zones) => zones.iter().any(|zone| name.is_within(zone)),
         }
     }
 }

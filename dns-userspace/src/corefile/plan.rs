@@ -113,7 +113,7 @@ impl Config {
         };
         let others = self.servers.iter().enumerate().filter(|(other, _)| *other != index);
         let takes =
-            |key: &&Key| key.zone.is_within(&zone) || (zone.is_within(&key.zone) && key.zone.is_within(&closest.zone));
+            |key: &&Key| key.zone.is_within(zone) || (zone.is_within(&key.zone) && key.zone.is_within(&closest.zone));
         match others.flat_map(|(_, server)| &server.keys).find(takes) {
             Some(key) => Err(Reason::OtherBlock {
                 zone: key.zone.clone(),
