@@ -202,20 +202,21 @@ pub struct SoaData {
     pub minimum: Be32,
 }
 
-// SAFETY (all of them): packed structures of integers: no padding, no invalid bit patterns, no references.
-// SAFETY: see above.
+// SAFETY: an integer in a transparent structure: no padding, no invalid bit patterns.
+unsafe impl Plain for Be16 {}
+// SAFETY: a packed structure of integers: no padding, no invalid bit patterns, no references.
 unsafe impl Plain for Ipv4 {}
-// SAFETY: see above.
+// SAFETY: a packed structure of integers: no padding, no invalid bit patterns, no references.
 unsafe impl Plain for Ipv6 {}
-// SAFETY: see above.
+// SAFETY: a packed structure of integers: no padding, no invalid bit patterns, no references.
 unsafe impl Plain for Udp {}
-// SAFETY: see above.
+// SAFETY: a packed structure of integers: no padding, no invalid bit patterns, no references.
 unsafe impl Plain for Dns {}
-// SAFETY: see above.
+// SAFETY: a packed structure of integers: no padding, no invalid bit patterns, no references.
 unsafe impl Plain for Opt {}
-// SAFETY: see above.
+// SAFETY: a packed structure of integers: no padding, no invalid bit patterns, no references.
 unsafe impl Plain for Record {}
-// SAFETY: see above.
+// SAFETY: a packed structure of integers: no padding, no invalid bit patterns, no references.
 unsafe impl Plain for SoaData {}
 
 const _: () = assert!(size_of::<Ipv4>() == 20 && size_of::<Ipv6>() == 40 && size_of::<Udp>() == 8);

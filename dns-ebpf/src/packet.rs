@@ -5,8 +5,6 @@
 
 use core::marker::PhantomData;
 
-use crate::headers::Be16;
-
 /// A type whose every bit pattern is a value, so that it can be read from a frame.
 ///
 /// # Safety
@@ -20,8 +18,6 @@ unsafe impl Plain for u64 {}
 unsafe impl Plain for u32 {}
 // SAFETY: as above.
 unsafe impl Plain for u16 {}
-// SAFETY: as above; `Be16` is one in a transparent structure.
-unsafe impl Plain for Be16 {}
 // SAFETY: bytes have neither, and an array adds none.
 unsafe impl<const N: usize> Plain for [u8; N] {}
 

@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::respond::Transport;
+use super::query::Transport;
 use super::tcp;
 use crate::name::Name;
 

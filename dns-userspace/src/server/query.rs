@@ -13,7 +13,6 @@ use domain::base::{Header, Message, ParsedName, Question};
 use domain::dep::octseq::Parser;
 
 use super::reply;
-use super::respond::Transport;
 use crate::name::Name;
 
 /// Length of a DNS header in bytes (RFC 1035, 4.1.1).
@@ -42,6 +41,15 @@ pub(super) struct Edns<'a> {
     pub(super) flags: u16,
     /// The options.
     pub(super) options: Opt<&'a [u8]>,
+}
+
+/// How a query came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// In a datagram.
+    Udp,
+    /// Over a stream.
+    Tcp,
 }
 
 /// Why a message is not a query to answer.

@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::Routes;
 use super::forward::{self, Upstreams};
-use super::query::{Query, Rejection};
+use super::query::{Query, Rejection, Transport};
 use super::reply::{self, Content};
 use crate::corefile::Fallthrough;
 use crate::metrics::{ServerMetrics, Source};
@@ -20,15 +20,6 @@ pub(super) const MAX_FORWARDED: usize = 1000;
 
 /// The longest query that is read over UDP, in bytes: what CoreDNS's buffer holds.
 const MAX_UDP_QUERY: usize = 512;
-
-/// How a query came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transport {
-    /// In a datagram.
-    Udp,
-    /// Over a stream.
-    Tcp,
-}
 
 /// What to do about a message.
 pub(super) enum Response {

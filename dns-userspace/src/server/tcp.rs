@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::respond::{Responder, Response, Transport};
+use super::query::Transport;
+use super::respond::{Responder, Response};
 
 /// Connections that one listener serves at a time; further ones wait in its backlog.
 const MAX_CONNECTIONS: usize = 1000;

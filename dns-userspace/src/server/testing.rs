@@ -8,7 +8,7 @@ use futures::{SinkExt, StreamExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::forward::Upstreams;
-use super::respond::Transport;
+use super::query::Transport;
 use super::tcp;
 use crate::name::Name;
 

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
-use super::respond::Transport;
+use super::query::Transport;
 use super::testing::*;
 use super::*;
 use crate::index::{Event, ObjectKey, Service, ServiceKind};

@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::query::Transport;
 use super::reply;
-use super::respond::{Responder, Response, Transport};
+use super::respond::{Responder, Response};
 
 /// Room for one datagram, or for several of one sender that the kernel has joined (GRO), in bytes.
 const BUFFER_LEN: usize = 1 << 16;
