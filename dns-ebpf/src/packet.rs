@@ -177,9 +177,11 @@ pub trait Frame {
     /// the second value is by how many bytes the old contents now stand further back (0 or `by`).
     fn grow(&mut self, by: usize) -> Result<usize, NoRoom>;
 
-    /// Says whether the transmitter still has to complete the checksum that stands at byte `at` (Linux:
-    /// `CHECKSUM_PARTIAL`). Two bytes at `at` hold 0 before, and anything after.
-    fn completes_checksum(&mut self, at: usize) -> bool;
+    /// Whether a transmitter may still have to complete a frame's checksum (Linux: `CHECKSUM_PARTIAL`).
+    const MAY_WAIT_FOR_CHECKSUM: bool;
+
+    /// Says for certain whether it has to, of the checksum at byte `at`: two bytes that hold 0 before, anything after.
+    fn waits_for_checksum(&mut self, at: usize) -> bool;
 }
 
 /// A frame in plain memory, with room before and behind it: the core's frame outside of the kernel.
@@ -188,22 +190,22 @@ pub struct MemoryFrame<'a> {
     buffer: &'a mut [u8],
     start: usize,
     end: usize,
-    completes_checksum: bool,
+    waits_for_checksum: bool,
 }
 
 #[cfg(not(target_arch = "bpf"))]
 impl<'a> MemoryFrame<'a> {
     /// Takes the bytes `frame` of `buffer` as the frame, and the rest of it as room.
     ///
-    /// With `completes_checksum` the transmitter completes checksums, as in [`Frame::completes_checksum`].
-    pub fn new(buffer: &'a mut [u8], frame: core::ops::Range<usize>, completes_checksum: bool) -> Self {
+    /// `waits_for_checksum` is what [`Frame::waits_for_checksum`] says.
+    pub fn new(buffer: &'a mut [u8], frame: core::ops::Range<usize>, waits_for_checksum: bool) -> Self {
         let end = frame.end.min(buffer.len());
         let start = frame.start.min(end);
         Self {
             buffer,
             start,
             end,
-            completes_checksum,
+            waits_for_checksum,
         }
     }
 
@@ -236,8 +238,10 @@ impl Frame for MemoryFrame<'_> {
         Ok(by)
     }
 
-    fn completes_checksum(&mut self, _at: usize) -> bool {
-        self.completes_checksum
+    const MAY_WAIT_FOR_CHECKSUM: bool = true;
+
+    fn waits_for_checksum(&mut self, _at: usize) -> bool {
+        self.waits_for_checksum
     }
 }
 

@@ -38,12 +38,13 @@ pub fn write<F: Frame>(frame: &mut F, query: &Query, verdict: Verdict, serial: u
         Action::NxDomain => (SOA_LEN, Rcode::NxDomain),
         Action::Pass(reason) => return Err(reason),
     };
+    let completion = completion::<F>(frame.packet(), query).ok_or(Pass::Malformed)?;
     let moved = frame.grow(len).map_err(|_| Pass::NoRoom)?;
     // None of these fails: the query was read in full and the room was made.
     write_message(frame.packet_mut(), query, verdict, serial, moved).ok_or(Pass::NoRoom)?;
     let reply_len = query.question_end() + len + query.opt.map_or(0, |_| OPT_LEN);
     write_headers(frame.packet_mut(), query, UDP_LEN + reply_len).ok_or(Pass::NoRoom)?;
-    write_checksum(frame, query).ok_or(Pass::NoRoom)?;
+    write_checksum(frame, query, completion).ok_or(Pass::NoRoom)?;
     Ok(Outcome::Answered(kind(query.qtype), rcode))
 }
 
@@ -250,18 +251,51 @@ fn write_ipv6(frame: &mut PacketMut<'_>, at: usize, udp_len: usize) -> Option<()
     frame.write(at, reply)
 }
 
+/// What the query's checksum says of who completes it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Completion {
+    /// It is complete, or there is none.
+    Done,
+    /// The transmitter completes it: it is the pseudo-header's sum, and wrong as a checksum.
+    Waiting,
+    /// It is both the pseudo-header's sum and a right checksum: by one chance in 65,536.
+    Either,
+}
+
+#[inline(always)]
+fn completion<F: Frame>(packet: Packet<'_>, query: &Query) -> Option<Completion> {
+    if !F::MAY_WAIT_FOR_CHECKSUM {
+        return Some(Completion::Done);
+    }
+    let udp_at = query.ip_at + query.ip.header_len();
+    let udp: Udp = packet.read(bound(udp_at))?;
+    let pseudo_header = pseudo_header(packet, query)?;
+    if udp.checksum != fold(pseudo_header) {
+        return Some(Completion::Done);
+    }
+    let right = fold(pseudo_header + sum(packet, udp_at)?) == 0xffff;
+    Some(if right { Completion::Either } else { Completion::Waiting })
+}
+
 /// Writes the UDP checksum; the field holds 0 before.
 ///
 /// Where the transmitter completes it, it gets the pseudo-header's sum. Else none for IPv4 (RFC 768), and the whole sum
 /// for IPv6, which must have one (RFC 8200, 8.1).
 #[inline(always)]
-fn write_checksum<F: Frame>(frame: &mut F, query: &Query) -> Option<()> {
+fn write_checksum<F: Frame>(frame: &mut F, query: &Query, completion: Completion) -> Option<()> {
     let udp_at = query.ip_at + query.ip.header_len();
     let checksum_at = bound(udp_at + 6);
-    let completed = frame.completes_checksum(checksum_at);
-    frame.packet_mut().write(checksum_at, [0; 2])?;
+    let waiting = match completion {
+        Completion::Done => false,
+        Completion::Waiting => true,
+        Completion::Either => {
+            let waiting = frame.waits_for_checksum(checksum_at);
+            frame.packet_mut().write(checksum_at, [0; 2])?;
+            waiting
+        }
+    };
     let checksum = match query.ip {
-        _ if completed => fold(pseudo_header(frame.packet(), query)?),
+        _ if waiting => fold(pseudo_header(frame.packet(), query)?),
         Ip::V4 => return Some(()),
         Ip::V6 => !fold(pseudo_header(frame.packet(), query)? + sum(frame.packet(), udp_at)?),
     };

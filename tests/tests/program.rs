@@ -14,7 +14,7 @@ use dns_ebpf::query::{QuestionName, Served};
 use dns_ebpf::words::Words as _;
 use dns_userspace::name::Name;
 use kxdns_tests::figures::tell;
-use kxdns_tests::frames::{DNS_SERVICE, Family, POD, Query, frame, open_reply, wire_name};
+use kxdns_tests::frames::{DNS_SERVICE, Family, POD, Query, frame, ones_sum, open_reply, pseudo_header, wire_name};
 use kxdns_tests::program::{Hook, Programs};
 
 const NAME: &str = "web-service.default.svc.cluster.local";
@@ -188,6 +188,65 @@ fn flags_and_opt_are_repeated() {
                 assert_eq!(message[10..12], [0, 1], "ARCOUNT");
             }
         }
+    }
+}
+
+/// What a pod's socket leaves to its device: the pseudo-header's sum, which tc passes on for the reply. (XDP never sees such
+/// a frame natively, and in generic mode the receiver does not look.)
+#[test]
+fn a_checksum_that_the_transmitter_completes_is_left_to_it() {
+    let programs = programs();
+    for family in Family::ALL {
+        for query in [
+            Query::new(NAME, TYPE_A),
+            Query::new(SIX, TYPE_AAAA).with_opt(1232, 0, &[]),
+        ] {
+            let mut frame = query.frame(family);
+            let udp_at = 14 + family.header_len();
+            let [pod, service] = family.addresses();
+            let sum = |udp_len: usize| ones_sum(&pseudo_header(pod, service, udp_len as u16)).to_be_bytes();
+            let waiting = sum(frame.len() - udp_at);
+            frame[udp_at + 6..udp_at + 8].copy_from_slice(&waiting);
+            let visit = programs.run(Hook::Tc, &frame).unwrap();
+            assert!(visit.answered);
+            let expected = sum(visit.frame.len() - udp_at);
+            assert_eq!(visit.frame[udp_at + 6..udp_at + 8], expected, "{family:?}");
+            assert_eq!(run_in_memory(&frame, 0, 256).1, visit.frame, "{family:?}");
+        }
+    }
+}
+
+/// A right checksum that is the pseudo-header's sum as well: the query's ID is chosen so.
+#[test]
+fn a_checksum_that_could_be_both_is_asked_about() {
+    let programs = programs();
+    for family in Family::ALL {
+        let [pod, service] = family.addresses();
+        let frame = (0..=u16::MAX)
+            .map(|id| {
+                Query {
+                    id,
+                    ..Query::new(NAME, TYPE_A)
+                }
+                .frame(family)
+            })
+            .find(|frame| {
+                let udp = &frame[14 + family.header_len()..];
+                udp[6..8] == ones_sum(&pseudo_header(pod, service, udp.len() as u16)).to_be_bytes()
+            })
+            .unwrap();
+        // Nobody completes a test run's checksum, so the reply has to have a right one of its own, or none.
+        for hook in Hook::ALL {
+            open_reply(&frame, &programs.run(hook, &frame).unwrap().frame);
+        }
+        let mut buffer = [&frame[..], &[0; 256]].concat();
+        let mut waiting = MemoryFrame::new(&mut buffer, 0..frame.len(), true);
+        answer(&mut waiting, &Memory);
+        let udp = &waiting.bytes()[14 + family.header_len()..];
+        assert_eq!(
+            udp[6..8],
+            ones_sum(&pseudo_header(pod, service, udp.len() as u16)).to_be_bytes()
+        );
     }
 }
 

@@ -72,8 +72,10 @@ impl Frame for XdpFrame {
 
     /// Never: a native frame loses the mark that asks for it, and generic XDP transmits without completing it, which a
     /// receiver on the same machine accepts.
+    const MAY_WAIT_FOR_CHECKSUM: bool = false;
+
     #[inline(always)]
-    fn completes_checksum(&mut self, _at: usize) -> bool {
+    fn waits_for_checksum(&mut self, _at: usize) -> bool {
         false
     }
 }
@@ -127,8 +129,10 @@ impl Frame for SkbFrame {
     }
 
     /// Asks by trying: the kernel changes the field for a changed payload only where nobody completes it later.
+    const MAY_WAIT_FOR_CHECKSUM: bool = true;
+
     #[inline(always)]
-    fn completes_checksum(&mut self, at: usize) -> bool {
+    fn waits_for_checksum(&mut self, at: usize) -> bool {
         const TWO_BYTES: u64 = 2;
         if self.context.l4_csum_replace(at, 0, 1, TWO_BYTES).is_err() {
             return false;
