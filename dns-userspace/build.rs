@@ -9,7 +9,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 const TARGET: &str = "bpfel-unknown-none";
-const LINKER_VERSION: &str = "0.13.0";
+/// What `cargo xtask setup` installs.
+const LINKER_VERSION: &str = include_str!("bpf-linker.version").trim_ascii();
 
 /// What the object is compiled with.
 const RUSTFLAGS: [&str; 5] = [
@@ -62,6 +63,7 @@ fn linker() -> Result<PathBuf> {
     }
     let cache = env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
         .or_else(|| env::home_dir().map(|home| home.join(".cache")))
         .context("neither XDG_CACHE_HOME nor HOME is set")?;
     let path = cache

@@ -118,6 +118,25 @@ impl Manifests {
 }
 
 #[cfg(test)]
+mod testing {
+    use crate::index::{ObjectKey, Service, ServiceKind};
+
+    pub(super) fn service(name: &str, last: u8) -> Service {
+        Service {
+            key: key(name),
+            kind: ServiceKind::ClusterIp(vec![[10, 0, 0, last].into()]),
+        }
+    }
+
+    pub(super) fn key(name: &str) -> ObjectKey {
+        ObjectKey {
+            namespace: "default".into(),
+            name: name.into(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
@@ -126,8 +145,9 @@ mod tests {
 
     use tempfile::TempDir;
 
+    use super::testing::{key, service};
     use super::*;
-    use crate::index::{ObjectKey, Service, ServiceKind};
+    use crate::index::ServiceKind;
 
     #[tokio::test]
     async fn follows_a_file_through_writing_renaming_and_removal() {
@@ -278,19 +298,5 @@ mod tests {
 
     fn manifest(name: &str, last: u8) -> String {
         format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\nspec:\n  clusterIP: 10.0.0.{last}\n")
-    }
-
-    fn service(name: &str, last: u8) -> Service {
-        Service {
-            key: key(name),
-            kind: ServiceKind::ClusterIp(vec![[10, 0, 0, last].into()]),
-        }
-    }
-
-    fn key(name: &str) -> ObjectKey {
-        ObjectKey {
-            namespace: "default".into(),
-            name: name.into(),
-        }
     }
 }

@@ -52,11 +52,8 @@ pub fn service_entry(kind: &ServiceKind, zone: Zone) -> Option<Entry> {
 
 /// The labels of a name that stand left of a zone, from the left; `None` where the name is not in the zone.
 pub fn labels_below<'n>(name: &'n Name, zone: &Name) -> Option<Vec<&'n [u8]>> {
-    let depth = name.labels().count().checked_sub(zone.labels().count())?;
-    name.labels()
-        .skip(depth)
-        .eq(zone.labels())
-        .then(|| name.labels().take(depth).collect())
+    let depth = || name.labels().count() - zone.labels().count();
+    name.is_within(zone).then(|| name.labels().take(depth()).collect())
 }
 
 /// Says whether a name certainly does not exist, given its labels left of the zone and which Services exist.

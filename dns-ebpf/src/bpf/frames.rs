@@ -128,9 +128,9 @@ impl Frame for SkbFrame {
         Ok(0)
     }
 
-    /// Asks by trying: the kernel changes the field for a changed payload only where nobody completes it later.
     const MAY_WAIT_FOR_CHECKSUM: bool = true;
 
+    /// Asks by trying: the kernel changes the field for a changed payload only where nobody completes it later.
     #[inline(always)]
     fn waits_for_checksum(&mut self, at: usize) -> bool {
         const TWO_BYTES: u64 = 2;

@@ -156,6 +156,7 @@ fn service((key, kind): (&ObjectKey, &ServiceKind)) -> Service {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{key, service};
     use super::*;
 
     #[test]
@@ -163,12 +164,12 @@ mod tests {
         let mut set = ManifestSet::default();
         assert_eq!(
             set.events(&[("a", &web(1)), ("b", &other(2))]),
-            [Event::Reset(vec![addressed("other", 2), addressed("web", 1)])]
+            [Event::Reset(vec![service("other", 2), service("web", 1)])]
         );
         assert_eq!(set.events(&[("a", &web(1)), ("b", &other(2))]), []);
         assert_eq!(
             set.events(&[("a", &web(3)), ("b", &other(2))]),
-            [Event::Apply(addressed("web", 3))]
+            [Event::Apply(service("web", 3))]
         );
         assert_eq!(set.events(&[("b", &other(2))]), [Event::Delete(key("web"))]);
     }
@@ -178,7 +179,7 @@ mod tests {
         let mut set = ManifestSet::default();
         set.events(&[("a", &web(1)), ("b", &other(1))]);
         let update = set.update(texts(&[("a", "kind: ["), ("b", &other(2))]));
-        assert_eq!(update.events, [Event::Apply(addressed("other", 2))]);
+        assert_eq!(update.events, [Event::Apply(service("other", 2))]);
         let [complaint] = update.complaints.as_slice() else {
             panic!("one complaint: {update:?}")
         };
@@ -189,7 +190,7 @@ mod tests {
         );
         assert_eq!(
             set.events(&[("a", &web(2)), ("b", &other(2))]),
-            [Event::Apply(addressed("web", 2))]
+            [Event::Apply(service("web", 2))]
         );
     }
 
@@ -213,7 +214,7 @@ mod tests {
         let update = set.update(texts(&[("a", "kind: ["), ("b", &other(1))]));
         assert_eq!(
             update.events,
-            [Event::Reset(vec![addressed("other", 1), addressed("web", 1)])]
+            [Event::Reset(vec![service("other", 1), service("web", 1)])]
         );
         let update = set.update(texts(&[("a", &web(1)), ("b", &other(1)), ("c", "kind: [")]));
         assert_eq!(update.events, []);
@@ -235,14 +236,14 @@ mod tests {
         let places = "Service default/web is in a, document 1 and in a, document 2; remove one: until then neither changes anything";
         assert_eq!(update.complaints, [places]);
 
-        assert_eq!(set.events(&[("a", &web(1))]), [Event::Apply(addressed("web", 1))]);
+        assert_eq!(set.events(&[("a", &web(1))]), [Event::Apply(service("web", 1))]);
         let update = set.update(texts(&[("a", &web(1)), ("b", &web(2))]));
         assert_eq!(update.events, []);
         assert!(
             update.complaints[0].contains("is in a, document 1 and in b, document 1"),
             "{update:?}"
         );
-        assert_eq!(set.events(&[("b", &web(2))]), [Event::Apply(addressed("web", 2))]);
+        assert_eq!(set.events(&[("b", &web(2))]), [Event::Apply(service("web", 2))]);
     }
 
     #[test]
@@ -261,7 +262,7 @@ mod tests {
             ("b".into(), Ok(other(2))),
         ]);
         let update = set.update(lost);
-        assert_eq!(update.events, [Event::Apply(addressed("other", 2))]);
+        assert_eq!(update.events, [Event::Apply(service("other", 2))]);
         assert_eq!(
             update.complaints,
             ["folder: No such file; what was last read of it stays in force"]
@@ -312,19 +313,5 @@ mod tests {
 
     fn manifest(name: &str, last: u8) -> String {
         format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{clusterIP: 10.0.0.{last}}}\n")
-    }
-
-    fn addressed(name: &str, last: u8) -> Service {
-        Service {
-            key: key(name),
-            kind: ServiceKind::ClusterIp(vec![[10, 0, 0, last].into()]),
-        }
-    }
-
-    fn key(name: &str) -> ObjectKey {
-        ObjectKey {
-            namespace: "default".into(),
-            name: name.into(),
-        }
     }
 }

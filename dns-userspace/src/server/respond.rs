@@ -109,8 +109,7 @@ impl Responder {
         }
         let name = query.name();
         let zones = self.zones.read().unwrap_or_else(PoisonError::into_inner);
-        let ours = zones.encloses(&name);
-        if ours && query.is_transfer() {
+        if query.is_transfer() && zones.encloses(&name) {
             return Claim::Status(Rcode::REFUSED);
         }
         let verdict = decide(&*zones, &name, query.question.qtype().to_int());
@@ -119,7 +118,7 @@ impl Responder {
         }
         match Content::of(verdict, query, zones.serial()) {
             Some(content) => Claim::Content(content),
-            None if ours => Claim::Status(Rcode::SERVFAIL),
+            None if zones.encloses(&name) => Claim::Status(Rcode::SERVFAIL),
             None => Claim::None,
         }
     }

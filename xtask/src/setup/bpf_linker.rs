@@ -14,7 +14,8 @@ use super::cargo_install;
 use super::rust::Toolchain;
 use crate::step::Steps;
 
-const VERSION: &str = "0.13.0";
+/// What the build script asks for.
+const VERSION: &str = include_str!("../../../dns-userspace/bpf-linker.version").trim_ascii();
 
 /// Builds bpf-linker unless it is there.
 pub(crate) fn provide(steps: &Steps, cache: &Cache, toolchain: &Toolchain) -> Result<()> {
