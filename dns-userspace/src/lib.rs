@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod cluster;
 pub mod collect;
 pub mod corefile;
 pub mod index;
@@ -17,6 +18,7 @@ pub mod name;
 pub mod parts;
 pub mod publish;
 pub mod records;
+pub mod rules;
 pub mod run;
 pub mod server;
 pub mod settings;

@@ -35,6 +35,14 @@ pub struct Kubernetes {
     pub ttl: u32,
     /// Which names of Pods exist.
     pub pods: Pods,
+    /// `namespaces`: the only ones whose names exist; all if empty.
+    pub namespaces: Vec<String>,
+    /// Whether endpoints without hostname are named after their Pods.
+    pub endpoint_pod_names: bool,
+    /// Whether there are no endpoints: `noendpoints`.
+    pub noendpoints: bool,
+    /// Whether Services without ready endpoints do not exist: `ignore empty_service`.
+    pub ignore_empty: bool,
     /// What becomes of names that do not exist.
     pub fallthrough: Fallthrough,
     /// The options that hide or add names and are not in force: while there are any, nothing may be answered from the
@@ -174,6 +182,14 @@ pub(super) fn read(statement: &Statement, block_zones: &[Name], report: &mut Rep
             .value("pods")
             .and_then(|word| report.keep(read_pods(word)))
             .unwrap_or(Pods::Disabled),
+        namespaces: statement
+            .values("namespaces")
+            .iter()
+            .map(|word| word.text.clone())
+            .collect(),
+        endpoint_pod_names: statement.option("endpoint_pod_names").is_some(),
+        noendpoints: statement.option("noendpoints").is_some(),
+        ignore_empty: statement.option("ignore").is_some(),
         fallthrough: read_fallthrough(statement, report),
         limits: find_limits(statement),
         span: statement.name.span.clone(),

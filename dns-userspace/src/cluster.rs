@@ -1,0 +1,438 @@
+//! The cluster's objects of every kind, as DNS needs them: pure, synchronous state.
+//!
+//! It holds what the objects say, joined by what they say it of: a Service with the endpoints of all of its slices, an
+//! address with whatever has it. Which names and records follow is for [`crate::rules`]. Every object is its own: in
+//! whatever order the events of different objects come, and however often one is repeated, the same state results.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::index::ObjectKey;
+
+pub mod object;
+
+use object::{EndpointSlice, Kind, Object, Pod, Reach, Service};
+
+/// What a source of objects reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An object was created or changed.
+    Apply(Object),
+    /// An object was deleted; a Namespace's key has no namespace.
+    Delete(Kind, ObjectKey),
+    /// These are all the objects of a kind that there are: its first list, or a fresh one. The kind is synced from now on.
+    Reset(Kind, Vec<Object>),
+}
+
+/// The objects that exist, as far as the source has told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    namespaces: HashSet<String>,
+    services: HashMap<ObjectKey, Service>,
+    slices: HashMap<ObjectKey, EndpointSlice>,
+    pods: HashMap<ObjectKey, Pod>,
+    synced: BTreeSet<Kind>,
+    /// The slices of a Service, whether or not it exists.
+    slices_of: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    /// The Services that have an address as cluster IP.
+    cluster_ips: HashMap<IpAddr, BTreeSet<ObjectKey>>,
+    /// The Services of which endpoints have an address, in order, once for each such endpoint.
+    addresses: HashMap<IpAddr, Vec<Arc<ObjectKey>>>,
+    /// How many Pods of a namespace have an address, as they spell it.
+    pod_ips: HashMap<String, HashMap<String, usize>>,
+}
+
+impl Cluster {
+    /// Takes an event in; says whether anything changed by it.
+    pub fn apply(&mut self, event: Event) -> bool {
+        match event {
+            Event::Apply(object) => self.put(object),
+            Event::Delete(kind, key) => self.remove(kind, &key),
+            Event::Reset(kind, objects) => self.reset(kind, objects),
+        }
+    }
+
+    /// Says whether all objects of a kind have been listed at least once; it never goes back.
+    pub fn has_synced(&self, kind: Kind) -> bool {
+        self.synced.contains(&kind)
+    }
+
+    /// Says whether a Namespace exists.
+    pub fn has_namespace(&self, name: &str) -> bool {
+        self.namespaces.contains(name)
+    }
+
+    /// Finds a Service.
+    pub fn service(&self, key: &ObjectKey) -> Option<&Service> {
+        self.services.get(key)
+    }
+
+    /// The slices of a Service, in order, whether or not it exists.
+    pub fn slices(&self, service: &ObjectKey) -> impl Iterator<Item = &EndpointSlice> {
+        let keys = self.slices_of.get(service).into_iter().flatten();
+        keys.filter_map(|key| self.slices.get(key))
+    }
+
+    /// The Services that have this cluster IP, in order.
+    pub fn services_at(&self, address: IpAddr) -> impl Iterator<Item = &ObjectKey> {
+        self.cluster_ips.get(&address).into_iter().flatten()
+    }
+
+    /// The Services of which an endpoint has this address, in order, each once, whether or not they exist.
+    pub fn endpoint_services_at(&self, address: IpAddr) -> impl Iterator<Item = &ObjectKey> {
+        let keys = self.addresses.get(&address).into_iter();
+        keys.flat_map(|keys| keys.chunk_by(PartialEq::eq))
+            .filter_map(|same| Some(&**same.first()?))
+    }
+
+    /// Says whether a Pod of a namespace has this address, spelled in just this way.
+    pub fn has_pod(&self, namespace: &str, ip: &str) -> bool {
+        self.pod_ips.get(namespace).is_some_and(|ips| ips.contains_key(ip))
+    }
+
+    fn put(&mut self, object: Object) -> bool {
+        match object {
+            Object::Namespace(name) => self.namespaces.insert(name),
+            Object::Service(key, service) => {
+                let old = self.services.insert(key.clone(), service);
+                let changed = old.as_ref() != self.services.get(&key);
+                if changed {
+                    self.unlink_service(&key, old.as_ref());
+                    self.link_service(&key);
+                }
+                changed
+            }
+            Object::EndpointSlice(key, slice) => {
+                if self.slices.get(&key) == Some(&slice) {
+                    return false;
+                }
+                self.unlink_slice(&key);
+                self.link_slice(&key, &slice);
+                self.slices.insert(key, slice);
+                true
+            }
+            Object::Pod(key, pod) => {
+                if self.pods.get(&key) == Some(&pod) {
+                    return false;
+                }
+                self.unlink_pod(&key);
+                let ips = self.pod_ips.entry(key.namespace.clone()).or_default();
+                *ips.entry(pod.ip.clone()).or_default() += 1;
+                self.pods.insert(key, pod);
+                true
+            }
+        }
+    }
+
+    fn remove(&mut self, kind: Kind, key: &ObjectKey) -> bool {
+        match kind {
+            Kind::Namespace => self.namespaces.remove(&key.name),
+            Kind::Service => {
+                let old = self.services.remove(key);
+                self.unlink_service(key, old.as_ref());
+                old.is_some()
+            }
+            Kind::EndpointSlice => self.unlink_slice(key),
+            Kind::Pod => self.unlink_pod(key),
+        }
+    }
+
+    fn reset(&mut self, kind: Kind, objects: Vec<Object>) -> bool {
+        let listed: HashSet<ObjectKey> = objects.iter().map(Object::key).collect();
+        let gone: Vec<_> = self.keys(kind).filter(|key| !listed.contains(key)).collect();
+        let mut changed = self.synced.insert(kind);
+        for key in gone {
+            changed |= self.remove(kind, &key);
+        }
+        for object in objects {
+            changed |= self.put(object);
+        }
+        changed
+    }
+
+    fn keys(&self, kind: Kind) -> Box<dyn Iterator<Item = ObjectKey> + '_> {
+        match kind {
+            Kind::Namespace => Box::new(self.namespaces.iter().map(|name| ObjectKey {
+                namespace: String::new(),
+                name: name.clone(),
+            })),
+            Kind::Service => Box::new(self.services.keys().cloned()),
+            Kind::EndpointSlice => Box::new(self.slices.keys().cloned()),
+            Kind::Pod => Box::new(self.pods.keys().cloned()),
+        }
+    }
+
+    fn link_service(&mut self, key: &ObjectKey) {
+        if let Some(Service {
+            reach: Reach::ClusterIps(addresses),
+            ..
+        }) = self.services.get(key)
+        {
+            for address in addresses {
+                self.cluster_ips.entry(*address).or_default().insert(key.clone());
+            }
+        }
+    }
+
+    fn unlink_service(&mut self, key: &ObjectKey, old: Option<&Service>) {
+        if let Some(Service {
+            reach: Reach::ClusterIps(addresses),
+            ..
+        }) = old
+        {
+            for address in addresses {
+                if let Some(keys) = self.cluster_ips.get_mut(address) {
+                    keys.remove(key);
+                    if keys.is_empty() {
+                        self.cluster_ips.remove(address);
+                    }
+                }
+            }
+        }
+    }
+
+    fn link_slice(&mut self, key: &ObjectKey, slice: &EndpointSlice) {
+        let service = Arc::new(slice.service_key(key));
+        for endpoint in &slice.endpoints {
+            let services = self.addresses.entry(endpoint.address).or_default();
+            let place = services.partition_point(|other| *other < service);
+            services.insert(place, service.clone());
+        }
+        self.slices_of
+            .entry((*service).clone())
+            .or_default()
+            .insert(key.clone());
+    }
+
+    /// Says whether there was such a slice.
+    fn unlink_slice(&mut self, key: &ObjectKey) -> bool {
+        let Some(slice) = self.slices.remove(key) else {
+            return false;
+        };
+        let service = slice.service_key(key);
+        for endpoint in &slice.endpoints {
+            if let Entry::Occupied(mut services) = self.addresses.entry(endpoint.address) {
+                if let Some(place) = services.get().iter().position(|other| **other == service) {
+                    services.get_mut().remove(place);
+                }
+                if services.get().is_empty() {
+                    services.remove();
+                }
+            }
+        }
+        if let Entry::Occupied(mut slices) = self.slices_of.entry(service) {
+            slices.get_mut().remove(key);
+            if slices.get().is_empty() {
+                slices.remove();
+            }
+        }
+        true
+    }
+
+    /// Says whether there was such a Pod.
+    fn unlink_pod(&mut self, key: &ObjectKey) -> bool {
+        let Some(pod) = self.pods.remove(key) else { return false };
+        if let Some(ips) = self.pod_ips.get_mut(&key.namespace) {
+            if let Some(count) = ips.get_mut(&pod.ip) {
+                *count -= 1;
+                if *count == 0 {
+                    ips.remove(&pod.ip);
+                }
+            }
+            if ips.is_empty() {
+                self.pod_ips.remove(&key.namespace);
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::object::Endpoint;
+    use super::*;
+
+    const KINDS: [Kind; 4] = [Kind::Namespace, Kind::Service, Kind::EndpointSlice, Kind::Pod];
+
+    #[test]
+    fn says_whether_an_event_changed_anything() {
+        let mut cluster = Cluster::default();
+        for object in [namespace(1), service(1, 1), slice(1, 1, &[1, 2]), pod(1, 1)] {
+            assert!(cluster.apply(Event::Apply(object.clone())), "{object:?} is new");
+            assert!(!cluster.apply(Event::Apply(object.clone())), "{object:?} is as it was");
+            let (kind, key) = (kind(&object), object.key());
+            assert!(cluster.apply(Event::Delete(kind, key.clone())), "{key} is gone");
+            assert!(!cluster.apply(Event::Delete(kind, key.clone())), "{key} was gone");
+        }
+        assert_eq!(cluster, Cluster::default(), "nothing is left of what is gone");
+    }
+
+    #[test]
+    fn a_kind_is_synced_by_its_reset_alone_and_for_ever() {
+        let mut cluster = Cluster::default();
+        cluster.apply(Event::Apply(service(1, 1)));
+        assert!(!cluster.has_synced(Kind::Service));
+        cluster.apply(Event::Reset(Kind::Service, vec![]));
+        cluster.apply(Event::Apply(service(1, 1)));
+        assert!(cluster.has_synced(Kind::Service) && !cluster.has_synced(Kind::Namespace));
+    }
+
+    #[test]
+    fn joins_the_endpoints_of_all_slices_of_a_service() {
+        let mut cluster = Cluster::default();
+        let service = key(1);
+        let addresses = |cluster: &Cluster| -> Vec<IpAddr> {
+            let endpoints = cluster.slices(&service).flat_map(|slice| &slice.endpoints);
+            endpoints.map(|endpoint| endpoint.address).collect()
+        };
+        cluster.apply(Event::Apply(slice(1, 1, &[1, 2])));
+        cluster.apply(Event::Apply(slice(2, 1, &[2])));
+        cluster.apply(Event::Apply(slice(3, 2, &[4])));
+        assert_eq!(addresses(&cluster), [ip(1), ip(2), ip(2)]);
+        assert_eq!(cluster.endpoint_services_at(ip(2)).collect::<Vec<_>>(), [&service]);
+        cluster.apply(Event::Delete(Kind::EndpointSlice, key(1)));
+        assert_eq!(addresses(&cluster), [ip(2)], "another slice has it still");
+        assert_eq!(cluster.endpoint_services_at(ip(1)).count(), 0);
+        cluster.apply(Event::Apply(slice(2, 2, &[2])));
+        assert!(
+            addresses(&cluster).is_empty(),
+            "the slice has gone over to another Service"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_of_different_objects_with_repetitions_ends_in_the_state_of_one_reset(
+            events in proptest::collection::vec(event(), 0..60),
+            repetitions in 1..3usize,
+        ) {
+            let mut reordered = events.clone();
+            reordered.sort_by_key(|event| std::cmp::Reverse(subject(event)));
+            let mut expected = Cluster::default();
+            for kind in KINDS {
+                expected.apply(Event::Reset(kind, survivors(&events, kind)));
+            }
+            for events in [events, reordered] {
+                let mut cluster = Cluster::default();
+                for kind in KINDS {
+                    cluster.apply(Event::Reset(kind, vec![]));
+                }
+                for event in events {
+                    for _ in 0..repetitions {
+                        cluster.apply(event.clone());
+                    }
+                }
+                prop_assert_eq!(&cluster, &expected);
+            }
+        }
+
+        #[test]
+        fn a_reset_leaves_exactly_what_it_lists(
+            before in proptest::collection::vec(event(), 0..40),
+            listed in proptest::collection::vec(event(), 0..40),
+        ) {
+            let (mut cluster, mut expected) = (Cluster::default(), Cluster::default());
+            for event in before {
+                cluster.apply(event);
+            }
+            for kind in KINDS {
+                cluster.apply(Event::Reset(kind, survivors(&listed, kind)));
+                expected.apply(Event::Reset(kind, survivors(&listed, kind)));
+                prop_assert!(!cluster.apply(Event::Reset(kind, survivors(&listed, kind))));
+            }
+            prop_assert_eq!(cluster, expected);
+        }
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let object = prop_oneof![
+            (0..3u8).prop_map(namespace),
+            (0..4u8, 0..4u8).prop_map(|(name, last)| service(name, last)),
+            (0..4u8, 0..3u8, proptest::collection::vec(0..4u8, 0..4))
+                .prop_map(|(name, service, last)| slice(name, service, &last)),
+            (0..4u8, 0..3u8).prop_map(|(name, last)| pod(name, last)),
+        ];
+        (object, 0..4u8).prop_map(|(object, dice)| match dice {
+            0 => Event::Delete(kind(&object), object.key()),
+            _ => Event::Apply(object),
+        })
+    }
+
+    fn subject(event: &Event) -> (Kind, ObjectKey) {
+        match event {
+            Event::Apply(object) => (kind(object), object.key()),
+            Event::Delete(kind, key) => (*kind, key.clone()),
+            Event::Reset(..) => unreachable!("no strategy makes one"),
+        }
+    }
+
+    fn survivors(events: &[Event], of: Kind) -> Vec<Object> {
+        let mut survivors = BTreeMap::new();
+        for event in events {
+            let (kind, key) = subject(event);
+            match event {
+                Event::Apply(object) if kind == of => drop(survivors.insert(key, object.clone())),
+                _ if kind == of => drop(survivors.remove(&key)),
+                _ => {}
+            }
+        }
+        survivors.into_values().collect()
+    }
+
+    fn kind(object: &Object) -> Kind {
+        match object {
+            Object::Namespace(_) => Kind::Namespace,
+            Object::Service(..) => Kind::Service,
+            Object::EndpointSlice(..) => Kind::EndpointSlice,
+            Object::Pod(..) => Kind::Pod,
+        }
+    }
+
+    fn namespace(name: u8) -> Object {
+        Object::Namespace(format!("n{name}"))
+    }
+
+    fn service(name: u8, last: u8) -> Object {
+        let reach = match last {
+            0 => Reach::Headless,
+            last => Reach::ClusterIps(vec![ip(last)]),
+        };
+        Object::Service(key(name), Service { reach, ports: vec![] })
+    }
+
+    fn slice(name: u8, service: u8, addresses: &[u8]) -> Object {
+        let endpoint = |&last: &u8| Endpoint {
+            address: ip(last),
+            hostname: None,
+            pod: None,
+        };
+        let slice = EndpointSlice {
+            service: key(service).name,
+            endpoints: addresses.iter().map(endpoint).collect(),
+            ports: [].into(),
+        };
+        Object::EndpointSlice(key(name), slice)
+    }
+
+    fn pod(name: u8, last: u8) -> Object {
+        let ip = ip(last).to_string();
+        Object::Pod(key(name), Pod { ip })
+    }
+
+    fn key(name: u8) -> ObjectKey {
+        ObjectKey {
+            namespace: "n1".into(),
+            name: format!("o{name}"),
+        }
+    }
+
+    fn ip(last: u8) -> IpAddr {
+        [10, 0, 0, last].into()
+    }
+}

@@ -1,0 +1,1008 @@
+//! The DNS rules of Kubernetes, in one place: what the cluster's objects say to a question.
+//!
+//! They are those of the Kubernetes DNS specification 1.1.0 as CoreDNS's `kubernetes` plugin 1.14 reads it, table by
+//! table: [`answer`] has one line for each shape of name. Nothing here knows messages, TTLs, letter case or SOA records,
+//! does I/O or reads a clock. Whether all objects are known is for the caller to ask: what is absent here is absent from
+//! the objects that there are.
+//!
+//! Where CoreDNS contradicts the specification or itself, it is followed but for four cases: TXT questions for names
+//! that exist without records get NODATA as for every other type (CoreDNS: NXDOMAIN); letter case makes no difference to
+//! NS of the apex and to `ns.dns` (CoreDNS: NODATA and NXDOMAIN); a Service without any address has no records (CoreDNS:
+//! a CNAME to the root); and a slice that belongs to no Service has no PTR record (CoreDNS: no reply at all).
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::cluster::Cluster;
+use crate::cluster::object::{Endpoint, EndpointSlice, Port, Reach, Service};
+use crate::corefile::{Kubernetes, Pods};
+use crate::index::ObjectKey;
+use crate::name::Name;
+
+/// Type codes of questions that the objects can answer (RFC 1035, 3.2.2; RFC 3596, 2.1; RFC 2782).
+pub mod qtype {
+    /// An IPv4 address.
+    pub const A: u16 = 1;
+    /// A name server.
+    pub const NS: u16 = 2;
+    /// An alias.
+    pub const CNAME: u16 = 5;
+    /// An address's name.
+    pub const PTR: u16 = 12;
+    /// Text.
+    pub const TXT: u16 = 16;
+    /// An IPv6 address.
+    pub const AAAA: u16 = 28;
+    /// A port and where it is.
+    pub const SRV: u16 = 33;
+}
+
+/// The version of the specification that `dns-version` tells.
+const SPECIFICATION: &str = "1.1.0";
+
+/// The longest label, in bytes (RFC 1035, 2.3.4).
+const MAX_LABEL_LEN: usize = 63;
+
+/// How many aliases one question follows within the zone.
+const MAX_ALIASES: usize = 8;
+
+/// The options of the `kubernetes` plugin that say which names there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `pods`.
+    pub pods: Pods,
+    /// `namespaces`: the only ones whose names exist, if any are given.
+    pub namespaces: Vec<String>,
+    /// `endpoint_pod_names`: an endpoint without hostname is named after its Pod.
+    pub endpoint_pod_names: bool,
+    /// `noendpoints`: there are no endpoints.
+    pub noendpoints: bool,
+    /// `ignore empty_service`: a Service with cluster IPs and without ready endpoints does not exist.
+    pub ignore_empty: bool,
+    /// The addresses of whoever answers, for the zone's NS record.
+    pub local: Vec<IpAddr>,
+}
+
+impl Options {
+    /// The options of this directive; `local` are the addresses of whoever answers.
+    pub fn new(kubernetes: &Kubernetes, local: Vec<IpAddr>) -> Self {
+        Self {
+            pods: kubernetes.pods,
+            namespaces: kubernetes.namespaces.clone(),
+            endpoint_pod_names: kubernetes.endpoint_pod_names,
+            noendpoints: kubernetes.noendpoints,
+            ignore_empty: kubernetes.ignore_empty,
+            local,
+        }
+    }
+}
+
+/// What the objects say to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The name does not exist.
+    Absent,
+    /// The name exists, with these records of the type; there may be none.
+    Records(Records),
+    /// The name is an alias of one outside the zone, whose records are to be found elsewhere.
+    Elsewhere {
+        /// The aliases on the way, the first of them at the name asked for; at least one.
+        aliases: Vec<Record>,
+        /// Where the last one leads, in the letter case of the object.
+        target: String,
+    },
+}
+
+/// A reply's records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    /// The answer section.
+    pub answer: Vec<Record>,
+    /// The addresses of targets, for the additional section.
+    pub glue: Vec<(Target, IpAddr)>,
+}
+
+/// A record of the answer section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The name that it stands at, or `None` for the name asked for.
+    pub owner: Option<String>,
+    /// What it says.
+    pub data: Data,
+}
+
+/// A record's data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// A.
+    A(Ipv4Addr),
+    /// AAAA.
+    Aaaa(Ipv6Addr),
+    /// CNAME, to an absolute name in the letter case of the object.
+    Cname(String),
+    /// NS.
+    Ns(Target),
+    /// PTR; its target lies in the primary zone.
+    Ptr(Target),
+    /// TXT.
+    Txt(&'static str),
+    /// SRV of priority 0.
+    Srv {
+        /// The weight.
+        weight: u16,
+        /// The port.
+        port: u16,
+        /// The target.
+        target: Target,
+    },
+}
+
+/// A name of the zone, as its labels left of the zone's: `web.default.svc`.
+pub type Target = String;
+
+/// Answers a question of a zone that is no reverse zone, given the labels of its name left of the zone, from the left and
+/// in lower case.
+pub fn answer(cluster: &Cluster, options: &Options, zone: &Name, labels: &[&[u8]], qtype: u16) -> Answer {
+    let rules = Rules { cluster, options };
+    match text(labels) {
+        Some(labels) => rules.resolve(zone, &labels, qtype),
+        None => Answer::Absent,
+    }
+}
+
+/// Answers a PTR question for an address, from the names that objects give to it.
+pub fn pointers(cluster: &Cluster, options: &Options, address: IpAddr) -> Answer {
+    Rules { cluster, options }.pointers(address)
+}
+
+/// Reads the address that a name of a reverse zone stands for: all four octets or all 32 nibbles (RFC 1035, 3.5; RFC
+/// 3596, 2.5).
+pub fn reverse_address(name: &Name) -> Option<IpAddr> {
+    let labels: Vec<&[u8]> = name.labels().collect();
+    let labels = text(&labels)?;
+    match labels.as_slice() {
+        [octets @ .., "in-addr", "arpa"] if octets.len() == 4 => {
+            let octets: Vec<_> = octets.iter().rev().copied().collect();
+            Some(IpAddr::V4(octets.join(".").parse().ok()?))
+        }
+        [nibbles @ .., "ip6", "arpa"] if nibbles.len() == 32 => {
+            let mut bits = 0u128;
+            for nibble in nibbles.iter().rev() {
+                let digit = u8::from_str_radix(nibble, 16).ok().filter(|_| nibble.len() == 1)?;
+                bits = bits << 4 | u128::from(digit);
+            }
+            Some(IpAddr::V6(bits.into()).to_canonical())
+        }
+        _ => None,
+    }
+}
+
+struct Rules<'a> {
+    cluster: &'a Cluster,
+    options: &'a Options,
+}
+
+impl Rules<'_> {
+    /// The decision table: one line for each shape of name.
+    fn decide(&self, labels: &[&str], qtype: u16) -> Found {
+        match *labels {
+            [] if qtype == qtype::NS => self.name_server(),
+            [] | ["svc"] | ["pod"] => Found::NODATA,
+            ["ns", "dns"] => self.name_server_addresses(qtype),
+            ["dns-version"] if qtype == qtype::TXT => Found::one(Data::Txt(SPECIFICATION)),
+            [namespace, "svc"] => Found::exists(self.has_namespace(namespace)),
+            [namespace, "pod"] => Found::exists(self.options.pods != Pods::Disabled && self.has_namespace(namespace)),
+            [service, namespace, "svc"] => self.service(&key(namespace, service), Part::Whole, qtype),
+            // Always an endpoint: a protocol alone is no name.
+            [endpoint, service, namespace, "svc"] => self.service(
+                &key(namespace, service),
+                Part::Endpoint(EndpointLabel::new(endpoint)),
+                qtype,
+            ),
+            [port, protocol, service, namespace, "svc"] => {
+                let part = Part::Port(without_underscore(port), without_underscore(protocol));
+                self.service(&key(namespace, service), part, qtype)
+            }
+            // Up to two labels more make no difference.
+            [.., pod, namespace, "pod"] if labels.len() <= 5 => self.pod(namespace, pod, qtype),
+            _ => Found::Absent,
+        }
+    }
+
+    /// Follows aliases within the zone. One that leads to nothing is left out: the name then has no records.
+    fn resolve(&self, zone: &Name, labels: &[&str], qtype: u16) -> Answer {
+        let mut found = self.decide(labels, qtype);
+        let mut aliases = Vec::new();
+        let mut seen = HashSet::new();
+        let mut owner = None;
+        while let Found::Alias(target) = found {
+            aliases.push(Record {
+                owner: owner.replace(target.clone()),
+                data: Data::Cname(target.clone()),
+            });
+            let Some(name) = Name::parse(&target) else {
+                return Answer::Records(Records::default());
+            };
+            if !name.is_within(zone) {
+                return Answer::Elsewhere { aliases, target };
+            }
+            if aliases.len() > MAX_ALIASES || !seen.insert(name.clone()) {
+                return Answer::Records(Records::default());
+            }
+            let depth = name.labels().count() - zone.labels().count();
+            let labels: Vec<_> = name.labels().take(depth).collect();
+            found = text(&labels).map_or(Found::Absent, |labels| self.decide(&labels, qtype));
+        }
+        match found {
+            Found::Records { data, .. } if data.is_empty() && !aliases.is_empty() => {
+                Answer::Records(Records::default())
+            }
+            Found::Records { data, glue } => {
+                let at_owner = |data| Record {
+                    owner: owner.clone(),
+                    data,
+                };
+                let answer = aliases.into_iter().chain(data.into_iter().map(at_owner)).collect();
+                Answer::Records(Records { answer, glue })
+            }
+            _ if !aliases.is_empty() => Answer::Records(Records::default()),
+            _ => Answer::Absent,
+        }
+    }
+
+    fn service(&self, key: &ObjectKey, part: Part<'_>, qtype: u16) -> Found {
+        let Some(service) = self.cluster.service(key).filter(|_| self.has_namespace(&key.namespace)) else {
+            return Found::Absent;
+        };
+        if let Reach::ExternalName(target) = &service.reach {
+            return match part {
+                Part::Whole => external_name(target, qtype),
+                // Neither endpoints nor ports of what is elsewhere are known.
+                Part::Endpoint(_) | Part::Port(..) => Found::Absent,
+            };
+        }
+        if service.reach != Reach::Headless
+            && self.options.ignore_empty
+            && self.slices(key).all(|slice| slice.endpoints.is_empty())
+        {
+            return Found::Absent;
+        }
+        match (&service.reach, part) {
+            (Reach::ClusterIps(addresses), Part::Whole | Part::Port(..)) => {
+                cluster_ips(key, service, addresses, part, qtype)
+            }
+            _ => self.endpoint_records(key, part, qtype),
+        }
+    }
+
+    /// The records of all endpoints, of those with a port, or of those with a name.
+    fn endpoint_records(&self, key: &ObjectKey, part: Part<'_>, qtype: u16) -> Found {
+        let mut places = Places::default();
+        for slice in self.slices(key) {
+            for endpoint in &slice.endpoints {
+                if matches!(part, Part::Endpoint(label) if !self.is_called(endpoint, &label)) {
+                    continue;
+                }
+                for port in matching(&slice.ports, part) {
+                    places.add(endpoint.address, port, || self.endpoint_target(endpoint, key));
+                }
+            }
+        }
+        places.records(qtype)
+    }
+
+    fn endpoint_target(&self, endpoint: &Endpoint, service: &ObjectKey) -> Target {
+        let label = match self.given_name(endpoint) {
+            Some(name) => name.to_ascii_lowercase(),
+            None => dashed(endpoint.address),
+        };
+        format!("{label}.{}", service_target(service))
+    }
+
+    fn is_called(&self, endpoint: &Endpoint, asked: &EndpointLabel<'_>) -> bool {
+        match self.given_name(endpoint) {
+            Some(name) => name.eq_ignore_ascii_case(asked.text),
+            None => asked.address == Some(endpoint.address),
+        }
+    }
+
+    /// An endpoint's hostname, or the name of its Pod where that is asked for; without either it is called by its address.
+    fn given_name<'e>(&self, endpoint: &'e Endpoint) -> Option<&'e str> {
+        let pod = || {
+            endpoint
+                .pod
+                .as_deref()
+                .filter(|pod| self.options.endpoint_pod_names && pod.len() <= MAX_LABEL_LEN)
+        };
+        endpoint.hostname.as_deref().or_else(pod)
+    }
+
+    fn slices(&self, key: &ObjectKey) -> impl Iterator<Item = &EndpointSlice> {
+        self.cluster.slices(key).filter(|_| !self.options.noendpoints)
+    }
+
+    fn pod(&self, namespace: &str, label: &str, qtype: u16) -> Found {
+        let spelled = match label.matches('-').count() == 3 && !label.contains("--") {
+            true => label.replace('-', "."),
+            false => label.replace('-', ":"),
+        };
+        let exists = match self.options.pods {
+            Pods::Disabled => false,
+            Pods::Insecure => self.has_namespace(namespace),
+            Pods::Verified => self.exposes(namespace) && self.cluster.has_pod(namespace, &spelled),
+        };
+        let address = spelled.parse::<IpAddr>().ok().filter(|_| exists);
+        let Some(address) = address else { return Found::Absent };
+        let mut places = Places::default();
+        let port = Port {
+            name: String::new(),
+            protocol: String::new(),
+            number: Some(0),
+        };
+        places.add(address.to_canonical(), Some(&port), || {
+            format!("{label}.{namespace}.pod")
+        });
+        places.records(qtype)
+    }
+
+    /// A Service's cluster IP has that one name; another address is named by each endpoint that has it.
+    fn pointers(&self, address: IpAddr) -> Answer {
+        let exposed = |key: &&ObjectKey| self.exposes(&key.namespace);
+        if let Some(key) = self.cluster.services_at(address).find(exposed) {
+            return pointer_records([service_target(key)].into());
+        }
+        let mut targets = Vec::new();
+        for key in self.cluster.endpoint_services_at(address).filter(exposed) {
+            let endpoints = self.slices(key).flat_map(|slice| &slice.endpoints);
+            for endpoint in endpoints.filter(|endpoint| endpoint.address == address) {
+                let target = self.endpoint_target(endpoint, key);
+                if !targets.contains(&target) {
+                    targets.push(target);
+                }
+            }
+        }
+        match targets.is_empty() {
+            true => Answer::Absent,
+            false => pointer_records(targets),
+        }
+    }
+
+    /// NS of the apex: the Services behind which whoever answers stands, else `ns.dns`.
+    fn name_server(&self) -> Found {
+        let mut glue = Vec::new();
+        for key in self.own_services() {
+            if let Some(Service {
+                reach: Reach::ClusterIps(addresses),
+                ..
+            }) = self.cluster.service(key)
+            {
+                glue.extend(addresses.iter().map(|address| (service_target(key), *address)));
+            }
+        }
+        if glue.is_empty() {
+            let own = self.options.local.iter();
+            glue.extend(own.map(|address| ("ns.dns".to_owned(), *address)));
+        }
+        let mut targets: Vec<_> = glue.iter().map(|(target, _)| target.clone()).collect();
+        targets.dedup();
+        Found::Records {
+            data: targets.into_iter().map(Data::Ns).collect(),
+            glue,
+        }
+    }
+
+    fn name_server_addresses(&self, qtype: u16) -> Found {
+        match (qtype, self.name_server()) {
+            (qtype::A | qtype::AAAA, Found::Records { glue, .. }) => {
+                let addresses = glue.into_iter().map(|(_, address)| address);
+                Found::data(addresses.filter_map(|address| address_data(address, qtype)).collect())
+            }
+            _ => Found::Absent,
+        }
+    }
+
+    fn own_services(&self) -> impl Iterator<Item = &ObjectKey> {
+        let own = self.options.local.iter().filter(|address| !address.is_loopback());
+        own.flat_map(|address| self.cluster.endpoint_services_at(*address))
+            .filter(|key| self.has_namespace(&key.namespace))
+    }
+
+    fn has_namespace(&self, name: &str) -> bool {
+        self.exposes(name) && self.cluster.has_namespace(name)
+    }
+
+    fn exposes(&self, namespace: &str) -> bool {
+        self.options.namespaces.is_empty() || self.options.namespaces.iter().any(|exposed| exposed == namespace)
+    }
+}
+
+/// Which of a Service's names is asked for.
+#[derive(Clone, Copy)]
+enum Part<'q> {
+    /// Its own.
+    Whole,
+    /// That of an endpoint.
+    Endpoint(EndpointLabel<'q>),
+    /// That of a port and its protocol; empty for any.
+    Port(&'q str, &'q str),
+}
+
+/// A label that may be an endpoint's name.
+#[derive(Clone, Copy)]
+struct EndpointLabel<'q> {
+    text: &'q str,
+    /// The address that it spells, if it spells one.
+    address: Option<IpAddr>,
+}
+
+impl<'q> EndpointLabel<'q> {
+    fn new(text: &'q str) -> Self {
+        let spelled = [".", ":"]
+            .into_iter()
+            .find_map(|dash| text.replace('-', dash).parse::<IpAddr>().ok());
+        Self {
+            text,
+            address: spelled.filter(|address| dashed(*address) == text),
+        }
+    }
+}
+
+/// What stands at one name.
+enum Found {
+    Absent,
+    Records {
+        data: Vec<Data>,
+        glue: Vec<(Target, IpAddr)>,
+    },
+    Alias(String),
+}
+
+impl Found {
+    const NODATA: Self = Self::data(Vec::new());
+
+    const fn data(data: Vec<Data>) -> Self {
+        Self::Records { data, glue: Vec::new() }
+    }
+
+    fn one(data: Data) -> Self {
+        Self::data(vec![data])
+    }
+
+    fn exists(exists: bool) -> Self {
+        if exists { Self::NODATA } else { Self::Absent }
+    }
+}
+
+/// Addresses with a port each, of which a Service or an endpoint consists.
+#[derive(Default)]
+struct Places(Vec<Place>);
+
+struct Place {
+    address: IpAddr,
+    /// `None` where a Service has no port, or a slice leaves it open: there are addresses then, and no SRV record.
+    port: Option<u16>,
+    target: Target,
+}
+
+impl Places {
+    fn add(&mut self, address: IpAddr, port: Option<&Port>, target: impl Fn() -> Target) {
+        self.0.push(Place {
+            address,
+            port: port.and_then(|port| port.number),
+            target: target(),
+        });
+    }
+
+    fn records(&self, qtype: u16) -> Found {
+        match qtype {
+            _ if self.0.is_empty() => Found::Absent,
+            qtype::A | qtype::AAAA => Found::data(self.addresses(qtype)),
+            qtype::SRV => self.services(),
+            _ => Found::NODATA,
+        }
+    }
+
+    fn addresses(&self, qtype: u16) -> Vec<Data> {
+        let mut seen = HashSet::new();
+        let addresses = self.0.iter().map(|place| place.address);
+        let fresh = addresses.filter(|address| seen.insert(*address));
+        fresh.filter_map(|address| address_data(address, qtype)).collect()
+    }
+
+    /// One SRV record for each port of each target. The weight is shared by all places, repeated or not.
+    fn services(&self) -> Found {
+        let weight = (100 / self.0.len().max(1)).max(1) as u16;
+        let (mut data, mut glue) = (Vec::new(), Vec::new());
+        let (mut services, mut addresses) = (HashSet::new(), HashSet::new());
+        for Place { address, port, target } in &self.0 {
+            let Some(port) = *port else { continue };
+            if services.insert((target, port)) {
+                data.push(Data::Srv {
+                    weight,
+                    port,
+                    target: target.clone(),
+                });
+            }
+            if addresses.insert((target, *address)) {
+                glue.push((target.clone(), *address));
+            }
+        }
+        Found::Records { data, glue }
+    }
+}
+
+fn cluster_ips(key: &ObjectKey, service: &Service, addresses: &[IpAddr], part: Part<'_>, qtype: u16) -> Found {
+    let mut places = Places::default();
+    let mut exists = false;
+    for port in matching(&service.ports, part) {
+        exists = true;
+        for address in addresses {
+            places.add(*address, port, || service_target(key));
+        }
+    }
+    match places.records(qtype) {
+        Found::Absent => Found::exists(exists),
+        found => found,
+    }
+}
+
+/// The ports that a question means. Without any port, there is one without name and number.
+fn matching<'p>(ports: &'p [Port], part: Part<'_>) -> impl Iterator<Item = Option<&'p Port>> {
+    let none = ports.is_empty().then_some(None);
+    let is_meant = move |port: &Option<&Port>| match part {
+        Part::Whole | Part::Endpoint(_) => true,
+        Part::Port(name, protocol) => {
+            let is = |asked: &str, given: &str| asked.is_empty() || asked.eq_ignore_ascii_case(given);
+            let (given_name, given_protocol) = port.map_or(("", ""), |port| (&port.name, &port.protocol));
+            is(name, given_name) && is(protocol, given_protocol)
+        }
+    };
+    ports.iter().map(Some).chain(none).filter(is_meant)
+}
+
+/// An address is no name: a Service that is reached by one does not exist.
+fn external_name(target: &str, qtype: u16) -> Found {
+    match qtype {
+        _ if target.parse::<IpAddr>().is_ok() => Found::Absent,
+        qtype::CNAME => Found::one(Data::Cname(target.into())),
+        qtype::A | qtype::AAAA => Found::Alias(target.into()),
+        _ => Found::NODATA,
+    }
+}
+
+fn pointer_records(targets: Vec<Target>) -> Answer {
+    let record = |target| Record {
+        owner: None,
+        data: Data::Ptr(target),
+    };
+    Answer::Records(Records {
+        answer: targets.into_iter().map(record).collect(),
+        glue: Vec::new(),
+    })
+}
+
+fn address_data(address: IpAddr, qtype: u16) -> Option<Data> {
+    match address {
+        IpAddr::V4(address) => (qtype == qtype::A).then_some(Data::A(address)),
+        IpAddr::V6(address) => (qtype == qtype::AAAA).then_some(Data::Aaaa(address)),
+    }
+}
+
+fn service_target(key: &ObjectKey) -> Target {
+    format!("{}.{}.svc", key.name, key.namespace)
+}
+
+/// An address as a label: no label ends in a dash.
+fn dashed(address: IpAddr) -> String {
+    let label = address.to_string().replace(['.', ':'], "-");
+    if label.ends_with('-') { label + "0" } else { label }
+}
+
+fn key(namespace: &str, name: &str) -> ObjectKey {
+    ObjectKey {
+        namespace: namespace.into(),
+        name: name.into(),
+    }
+}
+
+fn without_underscore(label: &str) -> &str {
+    label.strip_prefix('_').unwrap_or(label)
+}
+
+/// Labels as text; `None` where one is none, which no object is called by.
+fn text<'n>(labels: &[&'n [u8]]) -> Option<Vec<&'n str>> {
+    labels.iter().map(|label| str::from_utf8(label).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cluster::Event;
+    use crate::cluster::object::{Kind, read};
+
+    const INSECURE: Options = Options {
+        pods: Pods::Insecure,
+        namespaces: Vec::new(),
+        endpoint_pod_names: false,
+        noendpoints: false,
+        ignore_empty: false,
+        local: Vec::new(),
+    };
+
+    const ABSENT: &str = "absent";
+    const NODATA: &str = "";
+
+    #[test]
+    fn the_tree_above_the_services() {
+        check(
+            &INSECURE,
+            &[
+                ("", "A", NODATA),
+                ("", "TXT", NODATA),
+                ("svc", "A", NODATA),
+                ("pod", "A", NODATA),
+                ("n1.svc", "TXT", NODATA),
+                ("n1.pod", "A", NODATA),
+                ("ghost.svc", "A", ABSENT),
+                ("ghost.pod", "A", ABSENT),
+                ("dns", "A", ABSENT),
+                ("hostmaster", "A", ABSENT),
+                ("dns-version", "TXT", "TXT 1.1.0"),
+                ("dns-version", "A", ABSENT),
+                ("example.com", "A", ABSENT),
+                ("web.n1", "A", ABSENT),
+            ],
+        );
+    }
+
+    #[test]
+    fn services_with_cluster_ips() {
+        check(
+            &INSECURE,
+            &[
+                ("web.n1.svc", "A", "A 10.96.0.1"),
+                ("web.n1.svc", "AAAA", "AAAA fd00::1"),
+                ("web.n1.svc", "MX", NODATA),
+                // Two ports, two addresses: four places share the weight; one record for each port.
+                (
+                    "web.n1.svc",
+                    "SRV",
+                    "SRV 25 80 web.n1.svc; SRV 25 443 web.n1.svc; +10.96.0.1 +fd00::1",
+                ),
+                (
+                    "_http._tcp.web.n1.svc",
+                    "SRV",
+                    "SRV 50 80 web.n1.svc; +10.96.0.1 +fd00::1",
+                ),
+                (
+                    "http.TCP.web.n1.svc",
+                    "SRV",
+                    "SRV 50 80 web.n1.svc; +10.96.0.1 +fd00::1",
+                ),
+                ("_._tcp.web.n1.svc", "A", "A 10.96.0.1"),
+                ("_http._udp.web.n1.svc", "A", ABSENT),
+                ("_tcp.web.n1.svc", "A", ABSENT),
+                ("a._http._tcp.web.n1.svc", "A", ABSENT),
+                ("host-0.web.n1.svc", "A", "A 10.0.0.9"),
+                ("10-0-0-9.web.n1.svc", "A", ABSENT),
+                ("none.n1.svc", "A", NODATA),
+                ("none.n1.svc", "SRV", NODATA),
+                ("orphan.ghost.svc", "A", ABSENT),
+            ],
+        );
+        let ignore_empty = Options {
+            ignore_empty: true,
+            ..INSECURE
+        };
+        check(
+            &ignore_empty,
+            &[
+                ("web.n1.svc", "A", "A 10.96.0.1"),
+                ("none.n1.svc", "A", ABSENT),
+                ("alias.n1.svc", "SRV", NODATA),
+            ],
+        );
+    }
+
+    #[test]
+    fn headless_services() {
+        check(
+            &INSECURE,
+            &[
+                ("db.n1.svc", "A", "A 10.0.0.1; A 10.0.0.2"),
+                ("db.n1.svc", "AAAA", "AAAA fd00:1::"),
+                (
+                    "db.n1.svc",
+                    "SRV",
+                    "SRV 33 5432 a.db.n1.svc; SRV 33 5432 10-0-0-2.db.n1.svc; +10.0.0.1 +10.0.0.2",
+                ),
+                ("_sql._tcp.db.n1.svc", "A", "A 10.0.0.1; A 10.0.0.2"),
+                ("_web._tcp.db.n1.svc", "SRV", ABSENT),
+                ("a.db.n1.svc", "A", "A 10.0.0.1"),
+                ("a.db.n1.svc", "AAAA", NODATA),
+                ("10-0-0-1.db.n1.svc", "A", ABSENT),
+                ("fd00-1--0.db.n1.svc", "AAAA", "AAAA fd00:1::"),
+                // A slice without ports has addresses and no SRV records.
+                ("fd00-1--0.db.n1.svc", "SRV", NODATA),
+                ("empty.n1.svc", "A", ABSENT),
+            ],
+        );
+        let pod_names = Options {
+            endpoint_pod_names: true,
+            ..INSECURE
+        };
+        check(
+            &pod_names,
+            &[("db-1.db.n1.svc", "A", "A 10.0.0.2"), ("db-0.db.n1.svc", "A", ABSENT)],
+        );
+        let noendpoints = Options {
+            noendpoints: true,
+            ..INSECURE
+        };
+        check(
+            &noendpoints,
+            &[("db.n1.svc", "A", ABSENT), ("host-0.web.n1.svc", "A", ABSENT)],
+        );
+    }
+
+    #[test]
+    fn aliases() {
+        check(
+            &INSECURE,
+            &[
+                ("alias.n1.svc", "CNAME", "CNAME WWW.example.com"),
+                ("alias.n1.svc", "A", "CNAME WWW.example.com -> elsewhere"),
+                ("alias.n1.svc", "SRV", NODATA),
+                ("a.alias.n1.svc", "A", ABSENT),
+                (
+                    "inner.n1.svc",
+                    "A",
+                    "CNAME web.n1.svc.cluster.local; web.n1.svc.cluster.local A 10.96.0.1",
+                ),
+                ("inner.n1.svc", "TXT", NODATA),
+                ("dangling.n1.svc", "A", NODATA),
+                ("loop.n1.svc", "A", NODATA),
+                ("loop.n1.svc", "CNAME", "CNAME loop.n1.svc.cluster.local"),
+                ("number.n1.svc", "A", ABSENT),
+                ("number.n1.svc", "CNAME", ABSENT),
+            ],
+        );
+    }
+
+    #[test]
+    fn pods() {
+        let of = |pods| Options { pods, ..INSECURE };
+        check(
+            &of(Pods::Insecure),
+            &[
+                ("10-1-2-3.n1.pod", "A", "A 10.1.2.3"),
+                ("10-1-2-3.n1.pod", "AAAA", NODATA),
+                ("10-1-2-3.n1.pod", "SRV", "SRV 100 0 10-1-2-3.n1.pod; +10.1.2.3"),
+                ("fd00--1.n1.pod", "AAAA", "AAAA fd00::1"),
+                ("x.y.10-1-2-3.n1.pod", "A", "A 10.1.2.3"),
+                ("x.y.z.10-1-2-3.n1.pod", "A", ABSENT),
+                ("010-1-2-3.n1.pod", "A", ABSENT),
+                ("10-1-2-300.n1.pod", "A", ABSENT),
+                ("10-1-2-3.ghost.pod", "A", ABSENT),
+                ("10.1.2.3.n1.pod", "A", ABSENT),
+            ],
+        );
+        check(
+            &of(Pods::Verified),
+            &[
+                ("10-0-0-7.n1.pod", "A", "A 10.0.0.7"),
+                ("10-0-0-7.n2.pod", "A", ABSENT),
+                ("10-1-2-3.n1.pod", "A", ABSENT),
+                ("n1.pod", "A", NODATA),
+            ],
+        );
+        check(
+            &of(Pods::Disabled),
+            &[
+                ("10-0-0-7.n1.pod", "A", ABSENT),
+                ("n1.pod", "A", ABSENT),
+                ("pod", "A", NODATA),
+            ],
+        );
+    }
+
+    #[test]
+    fn namespaces_that_are_not_exposed_do_not_exist() {
+        let exposed = Options {
+            namespaces: vec!["n2".into()],
+            ..INSECURE
+        };
+        check(
+            &exposed,
+            &[
+                ("web.n1.svc", "A", ABSENT),
+                ("n1.svc", "A", ABSENT),
+                ("n2.svc", "A", NODATA),
+                ("10-1-2-3.n1.pod", "A", ABSENT),
+                ("10-1-2-3.n2.pod", "A", "A 10.1.2.3"),
+            ],
+        );
+        assert_eq!(pointers_to("10.96.0.1", &exposed), ABSENT);
+    }
+
+    #[test]
+    fn the_name_of_an_address() {
+        assert_eq!(pointers_to("10.96.0.1", &INSECURE), "PTR web.n1.svc");
+        assert_eq!(pointers_to("fd00::1", &INSECURE), "PTR web.n1.svc");
+        assert_eq!(pointers_to("10.0.0.1", &INSECURE), "PTR a.db.n1.svc");
+        assert_eq!(
+            pointers_to("10.0.0.9", &INSECURE),
+            "PTR 10-0-0-9.other.n1.svc; PTR host-0.web.n1.svc"
+        );
+        assert_eq!(
+            pointers_to("10.0.0.7", &INSECURE),
+            ABSENT,
+            "a Pod's address has no name by itself"
+        );
+    }
+
+    #[test]
+    fn the_name_server_stands_behind_its_service_or_has_its_own_addresses() {
+        let at = |address: &str| Options {
+            local: vec![address.parse().unwrap()],
+            ..INSECURE
+        };
+        check(
+            &at("10.0.0.9"),
+            &[
+                ("", "NS", "NS web.n1.svc; +10.96.0.1 +fd00::1"),
+                ("ns.dns", "A", "A 10.96.0.1"),
+            ],
+        );
+        check(
+            &at("192.0.2.1"),
+            &[
+                ("", "NS", "NS ns.dns; +192.0.2.1"),
+                ("ns.dns", "A", "A 192.0.2.1"),
+                ("ns.dns", "AAAA", NODATA),
+                ("ns.dns", "TXT", ABSENT),
+            ],
+        );
+    }
+
+    #[test]
+    fn reads_the_address_of_a_reverse_name() {
+        let nibbles = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa";
+        for (name, expected) in [
+            ("1.0.96.10.IN-ADDR.arpa", Some("10.96.0.1")),
+            (nibbles, Some("fd00::1")),
+            (&nibbles[2..], None),
+            ("0.96.10.in-addr.arpa", None),
+            ("300.0.96.10.in-addr.arpa", None),
+            ("01.0.96.10.in-addr.arpa", None),
+            ("1.0.96.10.cluster.local", None),
+        ] {
+            let address = reverse_address(&Name::parse(name).unwrap());
+            assert_eq!(address, expected.map(|it| it.parse().unwrap()), "{name}");
+        }
+    }
+
+    fn check(options: &Options, cases: &[(&str, &str, &str)]) {
+        let cluster = cluster();
+        let zone = Name::parse("cluster.local").unwrap();
+        for (name, qtype, expected) in cases {
+            let labels = Name::parse(name).unwrap();
+            let labels: Vec<_> = labels.labels().collect();
+            let qtype = match *qtype {
+                "A" => qtype::A,
+                "AAAA" => qtype::AAAA,
+                "CNAME" => qtype::CNAME,
+                "MX" => 15,
+                "NS" => qtype::NS,
+                "SRV" => qtype::SRV,
+                "TXT" => qtype::TXT,
+                other => panic!("no type: {other}"),
+            };
+            let said = describe(&answer(&cluster, options, &zone, &labels, qtype));
+            assert_eq!(said, *expected, "{name} {qtype}");
+        }
+    }
+
+    fn pointers_to(address: &str, options: &Options) -> String {
+        describe(&pointers(&cluster(), options, address.parse().unwrap()))
+    }
+
+    fn describe(answer: &Answer) -> String {
+        let line = |Record { owner, data }: &Record| {
+            let owner = owner.as_ref().map(|owner| format!("{owner} ")).unwrap_or_default();
+            owner
+                + &match data {
+                    Data::A(address) => format!("A {address}"),
+                    Data::Aaaa(address) => format!("AAAA {address}"),
+                    Data::Cname(target) => format!("CNAME {target}"),
+                    Data::Ns(target) => format!("NS {target}"),
+                    Data::Ptr(target) => format!("PTR {target}"),
+                    Data::Txt(text) => format!("TXT {text}"),
+                    Data::Srv { weight, port, target } => format!("SRV {weight} {port} {target}"),
+                }
+        };
+        match answer {
+            Answer::Absent => ABSENT.into(),
+            Answer::Elsewhere { aliases, .. } => {
+                aliases.iter().map(line).collect::<Vec<_>>().join("; ") + " -> elsewhere"
+            }
+            Answer::Records(records) => {
+                let mut parts: Vec<_> = records.answer.iter().map(line).collect();
+                let glue: Vec<_> = records.glue.iter().map(|(_, address)| format!("+{address}")).collect();
+                parts.extend((!glue.is_empty()).then(|| glue.join(" ")));
+                parts.join("; ")
+            }
+        }
+    }
+
+    fn cluster() -> Cluster {
+        let port = |name: &str, number: u16| json!({"name": name, "protocol": "TCP", "port": number});
+        let spec = |name: &str, namespace: &str, spec: Value| json!({"metadata": {"name": name, "namespace": namespace}, "spec": spec});
+        let external =
+            |name: &str, target: &str| spec(name, "n1", json!({"type": "ExternalName", "externalName": target}));
+        let slice = |name: &str, service: &str, endpoints: Value, ports: Value| {
+            let labels = json!({"kubernetes.io/service-name": service});
+            json!({"metadata": {"name": name, "namespace": "n1", "labels": labels}, "endpoints": endpoints, "ports": ports})
+        };
+        let objects = [
+            (
+                Kind::Namespace,
+                vec![json!({"metadata": {"name": "n1"}}), json!({"metadata": {"name": "n2"}})],
+            ),
+            (
+                Kind::Service,
+                vec![
+                    spec(
+                        "web",
+                        "n1",
+                        json!({"clusterIPs": ["10.96.0.1", "fd00::1"], "ports": [port("http", 80), port("https", 443)]}),
+                    ),
+                    spec("none", "n1", json!({"clusterIP": "", "ports": [port("http", 80)]})),
+                    spec("db", "n1", json!({"clusterIP": "None"})),
+                    spec("empty", "n1", json!({"clusterIP": "None"})),
+                    spec("orphan", "ghost", json!({"clusterIP": "10.96.0.2"})),
+                    external("alias", "WWW.example.com"),
+                    external("inner", "web.n1.svc.cluster.local"),
+                    external("dangling", "nothing.n1.svc.cluster.local"),
+                    external("loop", "loop.n1.svc.cluster.local"),
+                    external("number", "10.0.0.1"),
+                ],
+            ),
+            (
+                Kind::EndpointSlice,
+                vec![
+                    slice(
+                        "web-a",
+                        "web",
+                        json!([{"addresses": ["10.0.0.9"], "hostname": "host-0"}]),
+                        json!([port("http", 8080)]),
+                    ),
+                    slice("other-a", "other", json!([{"addresses": ["10.0.0.9"]}]), json!([])),
+                    slice(
+                        "db-a",
+                        "db",
+                        json!([
+                            {"addresses": ["10.0.0.1"], "hostname": "a", "targetRef": {"name": "db-0"}},
+                            {"addresses": ["10.0.0.2"], "targetRef": {"name": "db-1"}},
+                            {"addresses": ["10.0.0.3"], "conditions": {"ready": false}},
+                        ]),
+                        json!([port("sql", 5432)]),
+                    ),
+                    slice("db-b", "db", json!([{"addresses": ["fd00:1::"]}]), json!([])),
+                ],
+            ),
+            (
+                Kind::Pod,
+                vec![json!({"metadata": {"name": "p", "namespace": "n1"}, "status": {"podIP": "10.0.0.7"}})],
+            ),
+        ];
+        let mut cluster = Cluster::default();
+        for (kind, objects) in objects {
+            let read = |object: &Value| read(kind, &object.to_string()).unwrap().unwrap();
+            cluster.apply(Event::Reset(kind, objects.iter().map(read).collect()));
+        }
+        cluster
+    }
+}
