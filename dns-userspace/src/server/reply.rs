@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use dns_ebpf::decide::{Action, Entry, Verdict, Zone};
 use domain::base::iana::{Class, Opcode, OptionCode, Rcode};
-use domain::base::message_builder::{AdditionalBuilder, PushError};
+use domain::base::message_builder::{AdditionalBuilder, AnswerBuilder, PushError};
 use domain::base::name::{Name, ToName};
 use domain::base::opt::{Opt, UnknownOptData};
 use domain::base::wire::Composer;
@@ -46,6 +46,7 @@ pub(super) struct Content {
     rcode: Rcode,
     answer: Vec<OwnedRecord>,
     authority: Vec<OwnedRecord>,
+    additional: Vec<OwnedRecord>,
 }
 
 impl Content {
@@ -70,6 +71,7 @@ impl Content {
             rcode: Rcode::NOERROR,
             answer: vec![record],
             authority: Vec::new(),
+            additional: Vec::new(),
         }
     }
 
@@ -78,30 +80,20 @@ impl Content {
             rcode,
             answer: Vec::new(),
             authority: soa(qname, zone, serial).into_iter().collect(),
+            additional: Vec::new(),
         }
     }
 }
 
-/// Writes an authoritative reply; where it would exceed `limit` bytes, an empty one with TC set.
+/// Writes an authoritative reply of at most `limit` bytes: records that do not fit are left out from the end, and TC is
+/// set. The OPT record is always in it.
 pub(super) fn write(query: &Query<'_>, content: &Content, limit: usize) -> Vec<u8> {
     let status = Status {
         authoritative: true,
         ..Status::of(content.rcode)
     };
     let opt = query.edns.as_ref().map(echo);
-    let whole = compose(query, status, Some(content), opt.as_ref());
-    if whole.len() <= limit {
-        return whole;
-    }
-    compose(
-        query,
-        Status {
-            truncated: true,
-            ..status
-        },
-        None,
-        opt.as_ref(),
-    )
+    compose(query, status, Some((content, limit)), opt.as_ref())
 }
 
 /// Writes a reply of the server's own: AA=0 and no records but OPT.
@@ -149,7 +141,6 @@ pub(super) fn truncate(reply: &[u8]) -> Option<Vec<u8>> {
 #[derive(Clone, Copy)]
 struct Status {
     authoritative: bool,
-    truncated: bool,
     rcode: Rcode,
 }
 
@@ -157,7 +148,6 @@ impl Status {
     fn of(rcode: Rcode) -> Self {
         Self {
             authoritative: false,
-            truncated: false,
             rcode,
         }
     }
@@ -171,7 +161,15 @@ struct ReplyOpt {
     options: Opt<Vec<u8>>,
 }
 
-fn compose(query: &Query<'_>, status: Status, content: Option<&Content>, opt: Option<&ReplyOpt>) -> Vec<u8> {
+impl ReplyOpt {
+    /// Its length in bytes: the root's name, type, class, TTL and length of the data before the options.
+    fn wire_len(&self) -> usize {
+        11 + self.options.len()
+    }
+}
+
+/// `content` comes with the length in bytes that the reply may have with it.
+fn compose(query: &Query<'_>, status: Status, content: Option<(&Content, usize)>, opt: Option<&ReplyOpt>) -> Vec<u8> {
     let Ok(mut builder) = MessageBuilder::from_target(StaticCompressor::new(Vec::with_capacity(512)));
     *builder.header_mut() = reply_header(query.header, status);
     push_all(builder, query, content, opt)
@@ -189,7 +187,6 @@ fn reply_header(query: Header, status: Status) -> Header {
     header.set_qr(true);
     header.set_opcode(query.opcode());
     header.set_aa(status.authoritative);
-    header.set_tc(status.truncated);
     header.set_rd(copied && query.rd());
     header.set_cd(copied && query.cd());
     header.set_rcode(status.rcode);
@@ -199,20 +196,21 @@ fn reply_header(query: Header, status: Status) -> Header {
 fn push_all<Target: Composer>(
     builder: MessageBuilder<Target>,
     query: &Query<'_>,
-    content: Option<&Content>,
+    content: Option<(&Content, usize)>,
     opt: Option<&ReplyOpt>,
 ) -> Result<AdditionalBuilder<Target>, PushError> {
     let mut builder = builder.question();
     builder.push(query.question)?;
-    let mut builder = builder.answer();
-    for record in content.iter().flat_map(|content| &content.answer) {
-        builder.push(record)?;
-    }
-    let mut builder = builder.authority();
-    for record in content.iter().flat_map(|content| &content.authority) {
-        builder.push(record)?;
-    }
-    let mut builder = builder.additional();
+    let mut builder = match content {
+        None => builder.additional(),
+        Some((content, limit)) => {
+            let room = limit.saturating_sub(opt.map_or(0, ReplyOpt::wire_len));
+            // The builder's limit is the first length that is too much.
+            builder.set_push_limit(room + 1);
+            push_content(builder.answer(), content)
+        }
+    };
+    builder.clear_push_limit();
     if let Some(opt) = opt {
         let bits = u32::from(opt.extended_rcode) << 24 | u32::from(opt.flags);
         builder.push((
@@ -223,6 +221,17 @@ fn push_all<Target: Composer>(
         ))?;
     }
     Ok(builder)
+}
+
+/// Pushes record by record until one does not fit.
+fn push_content<Target: Composer>(mut builder: AnswerBuilder<Target>, content: &Content) -> AdditionalBuilder<Target> {
+    let answered = content.answer.iter().try_for_each(|record| builder.push(record));
+    let mut builder = builder.authority();
+    let authorized = answered.and_then(|()| content.authority.iter().try_for_each(|record| builder.push(record)));
+    let mut builder = builder.additional();
+    let whole = authorized.and_then(|()| content.additional.iter().try_for_each(|record| builder.push(record)));
+    builder.header_mut().set_tc(whole.is_err());
+    builder
 }
 
 fn echo(edns: &Edns<'_>) -> ReplyOpt {
@@ -416,6 +425,41 @@ mod tests {
         assert_eq!(answer(&query, address(), whole.len()), whole);
         let truncated = answer(&query, address(), whole.len() - 1);
         assert_eq!(truncated, [&query[..2], &[0x87, 0x00], &query[4..]].concat());
+    }
+
+    #[test]
+    fn fills_a_truncated_reply_with_the_records_that_fit() {
+        let address = |last| {
+            let data = A::new(Ipv4Addr::new(10, 0, 0, last)).into();
+            let owner = Name::from_octets(b"\x01a\x07cluster\x05local\0".to_vec()).unwrap();
+            Record::new(owner, Class::IN, Ttl::from_secs(30), data)
+        };
+        let content = Content {
+            rcode: Rcode::NOERROR,
+            answer: (0..20).map(address).collect(),
+            authority: Vec::new(),
+            additional: (20..40).map(address).collect(),
+        };
+        // A header of 12 bytes, a question of 21, 16 for each address behind a pointer to it, and 11 for OPT.
+        let query = with_opt(query("a.cluster.local", 1), 1232, 0, b"");
+        for (limit, answers, additionals, truncated) in [
+            (684, 20, 21, false),
+            (683, 20, 20, true),
+            (364, 20, 1, true),
+            (363, 19, 1, true),
+            (60, 1, 1, true),
+            (59, 0, 1, true),
+        ] {
+            let reply = write(&Query::read(&query).unwrap(), &content, limit);
+            let message = Message::from_slice(&reply).unwrap();
+            let counts = message.header_counts();
+            assert!(reply.len() <= limit, "{} of {limit}", reply.len());
+            assert_eq!(
+                (counts.ancount(), counts.arcount(), message.header().tc()),
+                (answers, additionals, truncated),
+                "{limit}"
+            );
+        }
     }
 
     #[test]
