@@ -411,6 +411,7 @@ mod tests {
             address: ip(last),
             hostname: None,
             pod: None,
+            zone: None,
         };
         let slice = EndpointSlice {
             service: key(service).name,

@@ -59,6 +59,8 @@ pub struct Options {
     pub noendpoints: bool,
     /// `ignore empty_service`: a Service with cluster IPs and without ready endpoints does not exist.
     pub ignore_empty: bool,
+    /// `zonal`: a headless Service has names for the endpoints of a topology zone.
+    pub zonal: bool,
     /// The addresses of whoever answers, for the zone's NS record.
     pub local: Vec<IpAddr>,
 }
@@ -72,6 +74,7 @@ impl Options {
             endpoint_pod_names: kubernetes.endpoint_pod_names,
             noendpoints: kubernetes.noendpoints,
             ignore_empty: kubernetes.ignore_empty,
+            zonal: kubernetes.zonal,
             local,
         }
     }
@@ -200,8 +203,22 @@ impl Rules<'_> {
                 qtype,
             ),
             [port, protocol, service, namespace, "svc"] => {
-                let part = Part::Port(without_underscore(port), without_underscore(protocol));
+                let part = match (without_underscore(port), without_underscore(protocol)) {
+                    ("", "") => Part::Whole,
+                    (port, protocol) => Part::Port(port, protocol),
+                };
                 self.service(&key(namespace, service), part, qtype)
+            }
+            // A topology zone's name may have dots.
+            [
+                ref zone @ ..,
+                directive @ ("pin" | "prefer"),
+                "_zone",
+                service,
+                namespace,
+                "svc",
+            ] if self.options.zonal => {
+                self.zonal(&key(namespace, service), &zone.join("."), directive == "prefer", qtype)
             }
             // Up to two labels more make no difference.
             [.., pod, namespace, "pod"] if labels.len() <= 5 => self.pod(namespace, pod, qtype),
@@ -277,18 +294,40 @@ impl Rules<'_> {
 
     /// The records of all endpoints, of those with a port, or of those with a name.
     fn endpoint_records(&self, key: &ObjectKey, part: Part<'_>, qtype: u16) -> Found {
+        let is_meant = |endpoint: &Endpoint| match part {
+            Part::Endpoint(label) => self.is_called(endpoint, &label),
+            Part::Whole | Part::Port(..) => true,
+        };
+        self.places(key, part, is_meant).records(qtype)
+    }
+
+    /// The records of a headless Service's endpoints in a topology zone: where there are none NODATA, or, where the zone is
+    /// only preferred, those of all endpoints.
+    fn zonal(&self, key: &ObjectKey, zone: &str, prefer: bool, qtype: u16) -> Found {
+        let is_headless = |service: &&Service| service.reach == Reach::Headless;
+        if self.cluster.service(key).filter(is_headless).is_none() || !self.has_namespace(&key.namespace) {
+            return Found::Absent;
+        }
+        let mut places = self.places(key, Part::Whole, |endpoint| endpoint.zone.as_deref() == Some(zone));
+        if places.0.is_empty() && prefer {
+            places = self.places(key, Part::Whole, |_| true);
+        }
+        match places.records(qtype) {
+            Found::Absent => Found::NODATA,
+            found => found,
+        }
+    }
+
+    fn places(&self, key: &ObjectKey, part: Part<'_>, is_meant: impl Fn(&Endpoint) -> bool) -> Places {
         let mut places = Places::default();
         for slice in self.slices(key) {
-            for endpoint in &slice.endpoints {
-                if matches!(part, Part::Endpoint(label) if !self.is_called(endpoint, &label)) {
-                    continue;
-                }
+            for endpoint in slice.endpoints.iter().filter(|endpoint| is_meant(endpoint)) {
                 for port in matching(&slice.ports, part) {
                     places.add(endpoint.address, port, || self.endpoint_target(endpoint, key));
                 }
             }
         }
-        places.records(qtype)
+        places
     }
 
     fn endpoint_target(&self, endpoint: &Endpoint, service: &ObjectKey) -> Target {
@@ -423,7 +462,7 @@ enum Part<'q> {
     Whole,
     /// That of an endpoint.
     Endpoint(EndpointLabel<'q>),
-    /// That of a port and its protocol; empty for any.
+    /// That of a port and its protocol; one of them may be empty, for any.
     Port(&'q str, &'q str),
 }
 
@@ -628,6 +667,7 @@ mod tests {
         endpoint_pod_names: false,
         noendpoints: false,
         ignore_empty: false,
+        zonal: false,
         local: Vec::new(),
     };
 
@@ -748,6 +788,36 @@ mod tests {
     }
 
     #[test]
+    fn the_endpoints_of_a_topology_zone() {
+        let zonal = Options {
+            zonal: true,
+            ..INSECURE
+        };
+        let all = "A 10.0.0.1; A 10.0.0.2";
+        check(
+            &zonal,
+            &[
+                ("eu.west.pin._zone.db.n1.svc", "A", "A 10.0.0.2"),
+                ("eu.west.pin._zone.db.n1.svc", "AAAA", NODATA),
+                (
+                    "eu.west.prefer._zone.db.n1.svc",
+                    "SRV",
+                    "SRV 100 5432 10-0-0-2.db.n1.svc; +10.0.0.2",
+                ),
+                ("mars.pin._zone.db.n1.svc", "A", NODATA),
+                ("mars.prefer._zone.db.n1.svc", "A", all),
+                ("mars.prefer._zone.empty.n1.svc", "A", NODATA),
+                ("mars.other._zone.db.n1.svc", "A", ABSENT),
+                ("eu.west.pin._zone.web.n1.svc", "A", ABSENT),
+                ("eu.west.pin._zone.nothing.n1.svc", "A", ABSENT),
+                // Without a zone it is a port and a protocol.
+                ("pin._zone.db.n1.svc", "A", ABSENT),
+            ],
+        );
+        check(&INSECURE, &[("eu.west.pin._zone.db.n1.svc", "A", ABSENT)]);
+    }
+
+    #[test]
     fn aliases() {
         check(
             &INSECURE,
@@ -756,6 +826,8 @@ mod tests {
                 ("alias.n1.svc", "A", "CNAME WWW.example.com -> elsewhere"),
                 ("alias.n1.svc", "SRV", NODATA),
                 ("a.alias.n1.svc", "A", ABSENT),
+                ("_._tcp.alias.n1.svc", "CNAME", ABSENT),
+                ("_._.alias.n1.svc", "CNAME", "CNAME WWW.example.com"),
                 (
                     "inner.n1.svc",
                     "A",
@@ -985,7 +1057,7 @@ mod tests {
                         "db",
                         json!([
                             {"addresses": ["10.0.0.1"], "hostname": "a", "targetRef": {"name": "db-0"}},
-                            {"addresses": ["10.0.0.2"], "targetRef": {"name": "db-1"}},
+                            {"addresses": ["10.0.0.2"], "zone": "eu.west", "targetRef": {"name": "db-1"}},
                             {"addresses": ["10.0.0.3"], "conditions": {"ready": false}},
                         ]),
                         json!([port("sql", 5432)]),

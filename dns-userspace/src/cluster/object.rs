@@ -111,6 +111,8 @@ pub struct Endpoint {
     pub hostname: Option<Box<str>>,
     /// The name of the Pod behind it.
     pub pod: Option<Box<str>>,
+    /// The topology zone that it is in.
+    pub zone: Option<Box<str>>,
 }
 
 /// A Pod that is neither finished nor about to end.
@@ -247,6 +249,7 @@ struct RawEndpoint {
     #[serde(default)]
     conditions: Conditions,
     hostname: Option<String>,
+    zone: Option<String>,
     target_ref: Option<TargetRef>,
 }
 
@@ -284,11 +287,13 @@ impl RawEndpoint {
             .map(|target| target.name)
             .filter(|name| !name.is_empty());
         let pod = pod.map(String::into_boxed_str);
+        let zone = self.zone.filter(|zone| !zone.is_empty()).map(String::into_boxed_str);
         let addresses = self.addresses.iter().filter_map(|address| parse_address(address));
         let endpoint = |address| Endpoint {
             address,
             hostname: hostname.clone(),
             pod: pod.clone(),
+            zone: zone.clone(),
         };
         addresses.map(endpoint).collect()
     }
@@ -379,7 +384,7 @@ mod tests {
         let object = json!({
             "metadata": {"name": "web.x", "namespace": "default", "labels": {"kubernetes.io/service-name": "web", "x": "y"}},
             "endpoints": [
-                {"addresses": ["10.0.0.1"], "hostname": "a", "targetRef": {"kind": "Pod", "name": "web-0"}},
+                {"addresses": ["10.0.0.1"], "hostname": "a", "zone": "west", "targetRef": {"kind": "Pod", "name": "web-0"}},
                 {"addresses": ["10.0.0.2", "host.example"], "conditions": {"ready": null}, "hostname": ""},
                 {"addresses": ["10.0.0.3"], "conditions": {"ready": false, "serving": true}},
             ],
@@ -399,6 +404,7 @@ mod tests {
             ("10.0.0.2".to_owned(), None, None),
         ];
         assert_eq!(endpoints, expected);
+        assert_eq!(slice.endpoints[0].zone.as_deref(), Some("west"));
         let ports: Vec<_> = slice.ports.iter().map(|it| (it.name.as_str(), it.number)).collect();
         assert_eq!(ports, [("http", Some(80)), ("", None)]);
     }

@@ -43,6 +43,8 @@ pub struct Kubernetes {
     pub noendpoints: bool,
     /// Whether Services without ready endpoints do not exist: `ignore empty_service`.
     pub ignore_empty: bool,
+    /// Whether headless Services have names for topology zones: `zonal`.
+    pub zonal: bool,
     /// What becomes of names that do not exist.
     pub fallthrough: Fallthrough,
     /// The options that hide or add names and are not in force: while there are any, nothing may be answered from the
@@ -190,6 +192,7 @@ pub(super) fn read(statement: &Statement, block_zones: &[Name], report: &mut Rep
         endpoint_pod_names: statement.option("endpoint_pod_names").is_some(),
         noendpoints: statement.option("noendpoints").is_some(),
         ignore_empty: statement.option("ignore").is_some(),
+        zonal: statement.option("zonal").is_some(),
         fallthrough: read_fallthrough(statement, report),
         limits: find_limits(statement),
         span: statement.name.span.clone(),
