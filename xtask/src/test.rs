@@ -10,6 +10,7 @@ use crate::{build, workspace};
 
 /// What the tests and their harness call.
 pub(crate) const PROGRAMS: &[Program] = &[
+    Program::new("bpftool", "bpftool"),
     Program::new("conntrack", "conntrack"),
     Program::new("curl", "curl"),
     Program::new("dnsperf", "dnsperf"),
@@ -20,6 +21,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     Program::new("nsenter", "util-linux"),
     Program::new("openssl", "openssl"),
     Program::new("ss", "iproute2"),
+    Program::new("tc", "iproute2"),
     Program::new("unshare", "util-linux"),
 ];
 
