@@ -368,7 +368,7 @@ impl Rules<'_> {
         let exists = match self.options.pods {
             Pods::Disabled => false,
             Pods::Insecure => self.has_namespace(namespace),
-            Pods::Verified => self.exposes(namespace) && self.cluster.has_pod(namespace, &spelled),
+            Pods::Verified => self.has_namespace(namespace) && self.cluster.has_pod(namespace, &spelled),
         };
         let address = spelled.parse::<IpAddr>().ok().filter(|_| exists);
         let Some(address) = address else { return Found::Absent };
@@ -384,9 +384,10 @@ impl Rules<'_> {
         places.records(qtype)
     }
 
-    /// A Service's cluster IP has that one name; another address is named by each endpoint that has it.
+    /// A Service's cluster IP has that one name; another address is named by each endpoint that has it. Whether Service
+    /// and Namespace exist makes no difference, unless `namespaces` names those that do.
     fn pointers(&self, address: IpAddr) -> Answer {
-        let exposed = |key: &&ObjectKey| self.exposes(&key.namespace);
+        let exposed = |key: &&ObjectKey| self.options.namespaces.is_empty() || self.has_namespace(&key.namespace);
         if let Some(key) = self.cluster.services_at(address).find(exposed) {
             return pointer_records([service_target(key)].into());
         }
@@ -406,27 +407,43 @@ impl Rules<'_> {
         }
     }
 
-    /// NS of the apex: the Services behind which whoever answers stands, else `ns.dns`.
+    /// NS of the apex: the Services behind which whoever answers stands; `ns.dns` if it is no endpoint of any.
     fn name_server(&self) -> Found {
-        let mut glue = Vec::new();
-        for key in self.own_services() {
-            if let Some(Service {
-                reach: Reach::ClusterIps(addresses),
-                ..
-            }) = self.cluster.service(key)
-            {
-                glue.extend(addresses.iter().map(|address| (service_target(key), *address)));
-            }
-        }
-        if glue.is_empty() {
-            let own = self.options.local.iter();
-            glue.extend(own.map(|address| ("ns.dns".to_owned(), *address)));
-        }
+        let own = || self.options.local.iter().filter(|address| !address.is_loopback());
+        let services: Vec<_> = own()
+            .flat_map(|address| self.cluster.endpoint_services_at(*address))
+            .collect();
+        let mut glue: Vec<_> = match services.is_empty() {
+            true => own().map(|address| ("ns.dns".to_owned(), *address)).collect(),
+            false => services
+                .into_iter()
+                .flat_map(|key| self.service_addresses(key))
+                .collect(),
+        };
+        glue.sort();
+        glue.dedup();
         let mut targets: Vec<_> = glue.iter().map(|(target, _)| target.clone()).collect();
         targets.dedup();
         Found::Records {
             data: targets.into_iter().map(Data::Ns).collect(),
             glue,
+        }
+    }
+
+    /// The addresses by which a Service is reached, and the name of each.
+    fn service_addresses(&self, key: &ObjectKey) -> Vec<(Target, IpAddr)> {
+        match self.cluster.service(key).map(|service| &service.reach) {
+            Some(Reach::ClusterIps(addresses)) => addresses
+                .iter()
+                .map(|address| (service_target(key), *address))
+                .collect(),
+            Some(Reach::Headless) => {
+                let endpoints = self.slices(key).flat_map(|slice| &slice.endpoints);
+                endpoints
+                    .map(|endpoint| (self.endpoint_target(endpoint, key), endpoint.address))
+                    .collect()
+            }
+            Some(Reach::ExternalName(_)) | None => Vec::new(),
         }
     }
 
@@ -440,18 +457,9 @@ impl Rules<'_> {
         }
     }
 
-    fn own_services(&self) -> impl Iterator<Item = &ObjectKey> {
-        let own = self.options.local.iter().filter(|address| !address.is_loopback());
-        own.flat_map(|address| self.cluster.endpoint_services_at(*address))
-            .filter(|key| self.has_namespace(&key.namespace))
-    }
-
     fn has_namespace(&self, name: &str) -> bool {
-        self.exposes(name) && self.cluster.has_namespace(name)
-    }
-
-    fn exposes(&self, namespace: &str) -> bool {
-        self.options.namespaces.is_empty() || self.options.namespaces.iter().any(|exposed| exposed == namespace)
+        let exposed = &self.options.namespaces;
+        (exposed.is_empty() || exposed.iter().any(|exposed| exposed == name)) && self.cluster.has_namespace(name)
     }
 }
 
@@ -937,6 +945,8 @@ mod tests {
                 ("ns.dns", "TXT", ABSENT),
             ],
         );
+        check(&at("10.0.0.1"), &[("ns.dns", "A", "A 10.0.0.2; A 10.0.0.1")]);
+        check(&at("127.0.0.1"), &[("", "NS", NODATA), ("ns.dns", "A", NODATA)]);
     }
 
     #[test]
