@@ -30,18 +30,25 @@ pub enum Event {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
     namespaces: HashSet<String>,
+    local: ServiceSet,
+    imported: ServiceSet,
+    pods: HashMap<ObjectKey, Pod>,
+    /// How many Pods of a namespace have an address, as they spell it.
+    pod_ips: HashMap<String, HashMap<String, usize>>,
+    synced: BTreeSet<Kind>,
+}
+
+/// Services, or ServiceImports, with their slices.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ServiceSet {
     services: HashMap<ObjectKey, Service>,
     slices: HashMap<ObjectKey, EndpointSlice>,
-    pods: HashMap<ObjectKey, Pod>,
-    synced: BTreeSet<Kind>,
     /// The slices of a Service, whether or not it exists.
     slices_of: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
     /// The Services that have an address as cluster IP.
     cluster_ips: HashMap<IpAddr, BTreeSet<ObjectKey>>,
     /// The Services of which endpoints have an address, in order, once for each such endpoint.
     addresses: HashMap<IpAddr, Vec<Arc<ObjectKey>>>,
-    /// How many Pods of a namespace have an address, as they spell it.
-    pod_ips: HashMap<String, HashMap<String, usize>>,
 }
 
 impl Cluster {
@@ -64,27 +71,14 @@ impl Cluster {
         self.namespaces.contains(name)
     }
 
-    /// Finds a Service.
-    pub fn service(&self, key: &ObjectKey) -> Option<&Service> {
-        self.services.get(key)
+    /// The cluster's own Services.
+    pub fn local(&self) -> &ServiceSet {
+        &self.local
     }
 
-    /// The slices of a Service, in order, whether or not it exists.
-    pub fn slices(&self, service: &ObjectKey) -> impl Iterator<Item = &EndpointSlice> {
-        let keys = self.slices_of.get(service).into_iter().flatten();
-        keys.filter_map(|key| self.slices.get(key))
-    }
-
-    /// The Services that have this cluster IP, in order.
-    pub fn services_at(&self, address: IpAddr) -> impl Iterator<Item = &ObjectKey> {
-        self.cluster_ips.get(&address).into_iter().flatten()
-    }
-
-    /// The Services of which an endpoint has this address, in order, each once, whether or not they exist.
-    pub fn endpoint_services_at(&self, address: IpAddr) -> impl Iterator<Item = &ObjectKey> {
-        let keys = self.addresses.get(&address).into_iter();
-        keys.flat_map(|keys| keys.chunk_by(PartialEq::eq))
-            .filter_map(|same| Some(&**same.first()?))
+    /// The ServiceImports.
+    pub fn imported(&self) -> &ServiceSet {
+        &self.imported
     }
 
     /// Says whether a Pod of a namespace has this address, spelled in just this way.
@@ -95,24 +89,10 @@ impl Cluster {
     fn put(&mut self, object: Object) -> bool {
         match object {
             Object::Namespace(name) => self.namespaces.insert(name),
-            Object::Service(key, service) => {
-                let old = self.services.insert(key.clone(), service);
-                let changed = old.as_ref() != self.services.get(&key);
-                if changed {
-                    self.unlink_service(&key, old.as_ref());
-                    self.link_service(&key);
-                }
-                changed
-            }
-            Object::EndpointSlice(key, slice) => {
-                if self.slices.get(&key) == Some(&slice) {
-                    return false;
-                }
-                self.unlink_slice(&key);
-                self.link_slice(&key, &slice);
-                self.slices.insert(key, slice);
-                true
-            }
+            Object::Service(key, service) => self.local.put_service(key, service),
+            Object::EndpointSlice(key, slice) => self.local.put_slice(key, slice),
+            Object::ServiceImport(key, service) => self.imported.put_service(key, service),
+            Object::ImportedSlice(key, slice) => self.imported.put_slice(key, slice),
             Object::Pod(key, pod) => {
                 if self.pods.get(&key) == Some(&pod) {
                     return false;
@@ -129,12 +109,10 @@ impl Cluster {
     fn remove(&mut self, kind: Kind, key: &ObjectKey) -> bool {
         match kind {
             Kind::Namespace => self.namespaces.remove(&key.name),
-            Kind::Service => {
-                let old = self.services.remove(key);
-                self.unlink_service(key, old.as_ref());
-                old.is_some()
-            }
-            Kind::EndpointSlice => self.unlink_slice(key),
+            Kind::Service => self.local.remove_service(key),
+            Kind::EndpointSlice => self.local.remove_slice(key),
+            Kind::ServiceImport => self.imported.remove_service(key),
+            Kind::ImportedSlice => self.imported.remove_slice(key),
             Kind::Pod => self.unlink_pod(key),
         }
     }
@@ -158,39 +136,100 @@ impl Cluster {
                 namespace: String::new(),
                 name: name.clone(),
             })),
-            Kind::Service => Box::new(self.services.keys().cloned()),
-            Kind::EndpointSlice => Box::new(self.slices.keys().cloned()),
+            Kind::Service => Box::new(self.local.services.keys().cloned()),
+            Kind::EndpointSlice => Box::new(self.local.slices.keys().cloned()),
+            Kind::ServiceImport => Box::new(self.imported.services.keys().cloned()),
+            Kind::ImportedSlice => Box::new(self.imported.slices.keys().cloned()),
             Kind::Pod => Box::new(self.pods.keys().cloned()),
         }
     }
 
-    fn link_service(&mut self, key: &ObjectKey) {
-        if let Some(Service {
-            reach: Reach::ClusterIps(addresses),
-            ..
-        }) = self.services.get(key)
-        {
+    /// Says whether there was such a Pod.
+    fn unlink_pod(&mut self, key: &ObjectKey) -> bool {
+        let Some(pod) = self.pods.remove(key) else { return false };
+        if let Some(ips) = self.pod_ips.get_mut(&key.namespace) {
+            if let Some(count) = ips.get_mut(&pod.ip) {
+                *count -= 1;
+                if *count == 0 {
+                    ips.remove(&pod.ip);
+                }
+            }
+            if ips.is_empty() {
+                self.pod_ips.remove(&key.namespace);
+            }
+        }
+        true
+    }
+}
+
+impl ServiceSet {
+    /// Finds a Service.
+    pub fn service(&self, key: &ObjectKey) -> Option<&Service> {
+        self.services.get(key)
+    }
+
+    /// The slices of a Service, in order, whether or not it exists.
+    pub fn slices(&self, service: &ObjectKey) -> impl Iterator<Item = &EndpointSlice> {
+        let keys = self.slices_of.get(service).into_iter().flatten();
+        keys.filter_map(|key| self.slices.get(key))
+    }
+
+    /// The Services that have this cluster IP, in order.
+    pub fn services_at(&self, address: IpAddr) -> impl Iterator<Item = &ObjectKey> {
+        self.cluster_ips.get(&address).into_iter().flatten()
+    }
+
+    /// The Services of which an endpoint has this address, in order, each once, whether or not they exist.
+    pub fn endpoint_services_at(&self, address: IpAddr) -> impl Iterator<Item = &ObjectKey> {
+        let keys = self.addresses.get(&address).into_iter();
+        keys.flat_map(|keys| keys.chunk_by(PartialEq::eq))
+            .filter_map(|same| Some(&**same.first()?))
+    }
+
+    fn put_service(&mut self, key: ObjectKey, service: Service) -> bool {
+        if self.services.get(&key) == Some(&service) {
+            return false;
+        }
+        self.remove_service(&key);
+        self.link_service(&key, &service);
+        self.services.insert(key, service);
+        true
+    }
+
+    fn put_slice(&mut self, key: ObjectKey, slice: EndpointSlice) -> bool {
+        if self.slices.get(&key) == Some(&slice) {
+            return false;
+        }
+        self.remove_slice(&key);
+        self.link_slice(&key, &slice);
+        self.slices.insert(key, slice);
+        true
+    }
+
+    fn link_service(&mut self, key: &ObjectKey, service: &Service) {
+        if let Reach::ClusterIps(addresses) = &service.reach {
             for address in addresses {
                 self.cluster_ips.entry(*address).or_default().insert(key.clone());
             }
         }
     }
 
-    fn unlink_service(&mut self, key: &ObjectKey, old: Option<&Service>) {
-        if let Some(Service {
-            reach: Reach::ClusterIps(addresses),
-            ..
-        }) = old
-        {
+    /// Says whether there was such a Service.
+    fn remove_service(&mut self, key: &ObjectKey) -> bool {
+        let Some(service) = self.services.remove(key) else {
+            return false;
+        };
+        if let Reach::ClusterIps(addresses) = service.reach {
             for address in addresses {
-                if let Some(keys) = self.cluster_ips.get_mut(address) {
-                    keys.remove(key);
-                    if keys.is_empty() {
-                        self.cluster_ips.remove(address);
+                if let Entry::Occupied(mut services) = self.cluster_ips.entry(address) {
+                    services.get_mut().remove(key);
+                    if services.get().is_empty() {
+                        services.remove();
                     }
                 }
             }
         }
+        true
     }
 
     fn link_slice(&mut self, key: &ObjectKey, slice: &EndpointSlice) {
@@ -207,7 +246,7 @@ impl Cluster {
     }
 
     /// Says whether there was such a slice.
-    fn unlink_slice(&mut self, key: &ObjectKey) -> bool {
+    fn remove_slice(&mut self, key: &ObjectKey) -> bool {
         let Some(slice) = self.slices.remove(key) else {
             return false;
         };
@@ -230,23 +269,6 @@ impl Cluster {
         }
         true
     }
-
-    /// Says whether there was such a Pod.
-    fn unlink_pod(&mut self, key: &ObjectKey) -> bool {
-        let Some(pod) = self.pods.remove(key) else { return false };
-        if let Some(ips) = self.pod_ips.get_mut(&key.namespace) {
-            if let Some(count) = ips.get_mut(&pod.ip) {
-                *count -= 1;
-                if *count == 0 {
-                    ips.remove(&pod.ip);
-                }
-            }
-            if ips.is_empty() {
-                self.pod_ips.remove(&key.namespace);
-            }
-        }
-        true
-    }
 }
 
 #[cfg(test)]
@@ -258,12 +280,21 @@ mod tests {
     use super::object::Endpoint;
     use super::*;
 
-    const KINDS: [Kind; 4] = [Kind::Namespace, Kind::Service, Kind::EndpointSlice, Kind::Pod];
+    const KINDS: [Kind; 6] = [
+        Kind::Namespace,
+        Kind::Service,
+        Kind::EndpointSlice,
+        Kind::Pod,
+        Kind::ServiceImport,
+        Kind::ImportedSlice,
+    ];
 
     #[test]
     fn says_whether_an_event_changed_anything() {
         let mut cluster = Cluster::default();
-        for object in [namespace(1), service(1, 1), slice(1, 1, &[1, 2]), pod(1, 1)] {
+        let imports = [imported(service(1, 1)), imported(slice(1, 1, &[1, 2]))];
+        let objects = [namespace(1), service(1, 1), slice(1, 1, &[1, 2]), pod(1, 1)];
+        for object in objects.into_iter().chain(imports) {
             assert!(cluster.apply(Event::Apply(object.clone())), "{object:?} is new");
             assert!(!cluster.apply(Event::Apply(object.clone())), "{object:?} is as it was");
             let (kind, key) = (kind(&object), object.key());
@@ -288,17 +319,20 @@ mod tests {
         let mut cluster = Cluster::default();
         let service = key(1);
         let addresses = |cluster: &Cluster| -> Vec<IpAddr> {
-            let endpoints = cluster.slices(&service).flat_map(|slice| &slice.endpoints);
+            let endpoints = cluster.local().slices(&service).flat_map(|slice| &slice.endpoints);
             endpoints.map(|endpoint| endpoint.address).collect()
         };
         cluster.apply(Event::Apply(slice(1, 1, &[1, 2])));
         cluster.apply(Event::Apply(slice(2, 1, &[2])));
         cluster.apply(Event::Apply(slice(3, 2, &[4])));
         assert_eq!(addresses(&cluster), [ip(1), ip(2), ip(2)]);
-        assert_eq!(cluster.endpoint_services_at(ip(2)).collect::<Vec<_>>(), [&service]);
+        assert_eq!(
+            cluster.local().endpoint_services_at(ip(2)).collect::<Vec<_>>(),
+            [&service]
+        );
         cluster.apply(Event::Delete(Kind::EndpointSlice, key(1)));
         assert_eq!(addresses(&cluster), [ip(2)], "another slice has it still");
-        assert_eq!(cluster.endpoint_services_at(ip(1)).count(), 0);
+        assert_eq!(cluster.local().endpoint_services_at(ip(1)).count(), 0);
         cluster.apply(Event::Apply(slice(2, 2, &[2])));
         assert!(
             addresses(&cluster).is_empty(),
@@ -357,6 +391,9 @@ mod tests {
             (0..4u8, 0..3u8, proptest::collection::vec(0..4u8, 0..4))
                 .prop_map(|(name, service, last)| slice(name, service, &last)),
             (0..4u8, 0..3u8).prop_map(|(name, last)| pod(name, last)),
+            (0..4u8, 0..4u8).prop_map(|(name, last)| imported(service(name, last))),
+            (0..4u8, 0..3u8, proptest::collection::vec(0..4u8, 0..4))
+                .prop_map(|(name, service, last)| imported(slice(name, service, &last))),
         ];
         (object, 0..4u8).prop_map(|(object, dice)| match dice {
             0 => Event::Delete(kind(&object), object.key()),
@@ -391,6 +428,8 @@ mod tests {
             Object::Service(..) => Kind::Service,
             Object::EndpointSlice(..) => Kind::EndpointSlice,
             Object::Pod(..) => Kind::Pod,
+            Object::ServiceImport(..) => Kind::ServiceImport,
+            Object::ImportedSlice(..) => Kind::ImportedSlice,
         }
     }
 
@@ -415,10 +454,19 @@ mod tests {
         };
         let slice = EndpointSlice {
             service: key(service).name,
+            cluster: None,
             endpoints: addresses.iter().map(endpoint).collect(),
             ports: [].into(),
         };
         Object::EndpointSlice(key(name), slice)
+    }
+
+    fn imported(object: Object) -> Object {
+        match object {
+            Object::Service(key, service) => Object::ServiceImport(key, service),
+            Object::EndpointSlice(key, slice) => Object::ImportedSlice(key, slice),
+            other => other,
+        }
     }
 
     fn pod(name: u8, last: u8) -> Object {

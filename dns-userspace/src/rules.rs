@@ -13,8 +13,8 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::cluster::Cluster;
 use crate::cluster::object::{Endpoint, EndpointSlice, Port, Reach, Service};
+use crate::cluster::{Cluster, ServiceSet};
 use crate::corefile::{Kubernetes, Pods};
 use crate::index::ObjectKey;
 use crate::name::Name;
@@ -61,6 +61,8 @@ pub struct Options {
     pub ignore_empty: bool,
     /// `zonal`: a headless Service has names for the endpoints of a topology zone.
     pub zonal: bool,
+    /// `multicluster`: the zones that speak of ServiceImports instead of Services.
+    pub multicluster: Vec<Name>,
     /// The addresses of whoever answers, for the zone's NS record.
     pub local: Vec<IpAddr>,
 }
@@ -75,6 +77,7 @@ impl Options {
             noendpoints: kubernetes.noendpoints,
             ignore_empty: kubernetes.ignore_empty,
             zonal: kubernetes.zonal,
+            multicluster: kubernetes.multicluster.clone(),
             local,
         }
     }
@@ -146,7 +149,7 @@ pub type Target = String;
 /// Answers a question of a zone that is no reverse zone, given the labels of its name left of the zone, from the left and
 /// in lower case.
 pub fn answer(cluster: &Cluster, options: &Options, zone: &Name, labels: &[&[u8]], qtype: u16) -> Answer {
-    let rules = Rules { cluster, options };
+    let rules = Rules::new(cluster, options, options.multicluster.contains(zone));
     match text(labels) {
         Some(labels) => rules.resolve(zone, &labels, qtype),
         None => Answer::Absent,
@@ -155,7 +158,7 @@ pub fn answer(cluster: &Cluster, options: &Options, zone: &Name, labels: &[&[u8]
 
 /// Answers a PTR question for an address, from the names that objects give to it.
 pub fn pointers(cluster: &Cluster, options: &Options, address: IpAddr) -> Answer {
-    Rules { cluster, options }.pointers(address)
+    Rules::new(cluster, options, false).pointers(address)
 }
 
 /// Reads the address that a name of a reverse zone stands for: all four octets or all 32 nibbles (RFC 1035, 3.5; RFC
@@ -182,10 +185,23 @@ pub fn reverse_address(name: &Name) -> Option<IpAddr> {
 
 struct Rules<'a> {
     cluster: &'a Cluster,
+    /// The Services that the zone speaks of.
+    services: &'a ServiceSet,
+    /// Whether those are ServiceImports.
+    imported: bool,
     options: &'a Options,
 }
 
-impl Rules<'_> {
+impl<'a> Rules<'a> {
+    fn new(cluster: &'a Cluster, options: &'a Options, imported: bool) -> Self {
+        Self {
+            cluster,
+            services: if imported { cluster.imported() } else { cluster.local() },
+            imported,
+            options,
+        }
+    }
+
     /// The decision table: one line for each shape of name.
     fn decide(&self, labels: &[&str], qtype: u16) -> Found {
         match *labels {
@@ -199,9 +215,15 @@ impl Rules<'_> {
             // Always an endpoint: a protocol alone is no name.
             [endpoint, service, namespace, "svc"] => self.service(
                 &key(namespace, service),
-                Part::Endpoint(EndpointLabel::new(endpoint)),
+                Part::Endpoint(EndpointLabel::new(endpoint, None)),
                 qtype,
             ),
+            [endpoint, cluster, service, namespace, "svc"]
+                if self.imported && !endpoint.starts_with('_') && !cluster.starts_with('_') =>
+            {
+                let part = Part::Endpoint(EndpointLabel::new(endpoint, Some(cluster)));
+                self.service(&key(namespace, service), part, qtype)
+            }
             [port, protocol, service, namespace, "svc"] => {
                 let part = match (without_underscore(port), without_underscore(protocol)) {
                     ("", "") => Part::Whole,
@@ -268,7 +290,11 @@ impl Rules<'_> {
     }
 
     fn service(&self, key: &ObjectKey, part: Part<'_>, qtype: u16) -> Found {
-        let Some(service) = self.cluster.service(key).filter(|_| self.has_namespace(&key.namespace)) else {
+        let Some(service) = self
+            .services
+            .service(key)
+            .filter(|_| self.has_namespace(&key.namespace))
+        else {
             return Found::Absent;
         };
         if let Reach::ExternalName(target) = &service.reach {
@@ -294,8 +320,8 @@ impl Rules<'_> {
 
     /// The records of all endpoints, of those with a port, or of those with a name.
     fn endpoint_records(&self, key: &ObjectKey, part: Part<'_>, qtype: u16) -> Found {
-        let is_meant = |endpoint: &Endpoint| match part {
-            Part::Endpoint(label) => self.is_called(endpoint, &label),
+        let is_meant = |slice: &EndpointSlice, endpoint: &Endpoint| match part {
+            Part::Endpoint(label) => slice.cluster.as_deref() == label.cluster && self.is_called(endpoint, &label),
             Part::Whole | Part::Port(..) => true,
         };
         self.places(key, part, is_meant).records(qtype)
@@ -305,12 +331,12 @@ impl Rules<'_> {
     /// only preferred, those of all endpoints.
     fn zonal(&self, key: &ObjectKey, zone: &str, prefer: bool, qtype: u16) -> Found {
         let is_headless = |service: &&Service| service.reach == Reach::Headless;
-        if self.cluster.service(key).filter(is_headless).is_none() || !self.has_namespace(&key.namespace) {
+        if self.services.service(key).filter(is_headless).is_none() || !self.has_namespace(&key.namespace) {
             return Found::Absent;
         }
-        let mut places = self.places(key, Part::Whole, |endpoint| endpoint.zone.as_deref() == Some(zone));
+        let mut places = self.places(key, Part::Whole, |_, endpoint| endpoint.zone.as_deref() == Some(zone));
         if places.0.is_empty() && prefer {
-            places = self.places(key, Part::Whole, |_| true);
+            places = self.places(key, Part::Whole, |_, _| true);
         }
         match places.records(qtype) {
             Found::Absent => Found::NODATA,
@@ -318,24 +344,27 @@ impl Rules<'_> {
         }
     }
 
-    fn places(&self, key: &ObjectKey, part: Part<'_>, is_meant: impl Fn(&Endpoint) -> bool) -> Places {
+    fn places(&self, key: &ObjectKey, part: Part<'_>, is_meant: impl Fn(&EndpointSlice, &Endpoint) -> bool) -> Places {
         let mut places = Places::default();
         for slice in self.slices(key) {
-            for endpoint in slice.endpoints.iter().filter(|endpoint| is_meant(endpoint)) {
+            for endpoint in slice.endpoints.iter().filter(|endpoint| is_meant(slice, endpoint)) {
                 for port in matching(&slice.ports, part) {
-                    places.add(endpoint.address, port, || self.endpoint_target(endpoint, key));
+                    places.add(endpoint.address, port, || self.endpoint_target(slice, endpoint, key));
                 }
             }
         }
         places
     }
 
-    fn endpoint_target(&self, endpoint: &Endpoint, service: &ObjectKey) -> Target {
+    fn endpoint_target(&self, slice: &EndpointSlice, endpoint: &Endpoint, service: &ObjectKey) -> Target {
         let label = match self.given_name(endpoint) {
             Some(name) => name.to_ascii_lowercase(),
             None => dashed(endpoint.address),
         };
-        format!("{label}.{}", service_target(service))
+        match &slice.cluster {
+            Some(cluster) => format!("{label}.{cluster}.{}", service_target(service)),
+            None => format!("{label}.{}", service_target(service)),
+        }
     }
 
     fn is_called(&self, endpoint: &Endpoint, asked: &EndpointLabel<'_>) -> bool {
@@ -357,7 +386,7 @@ impl Rules<'_> {
     }
 
     fn slices(&self, key: &ObjectKey) -> impl Iterator<Item = &EndpointSlice> {
-        self.cluster.slices(key).filter(|_| !self.options.noendpoints)
+        self.services.slices(key).filter(|_| !self.options.noendpoints)
     }
 
     fn pod(&self, namespace: &str, label: &str, qtype: u16) -> Found {
@@ -388,14 +417,15 @@ impl Rules<'_> {
     /// and Namespace exist makes no difference, unless `namespaces` names those that do.
     fn pointers(&self, address: IpAddr) -> Answer {
         let exposed = |key: &&ObjectKey| self.options.namespaces.is_empty() || self.has_namespace(&key.namespace);
-        if let Some(key) = self.cluster.services_at(address).find(exposed) {
+        if let Some(key) = self.cluster.local().services_at(address).find(exposed) {
             return pointer_records([service_target(key)].into());
         }
         let mut targets = Vec::new();
-        for key in self.cluster.endpoint_services_at(address).filter(exposed) {
-            let endpoints = self.slices(key).flat_map(|slice| &slice.endpoints);
-            for endpoint in endpoints.filter(|endpoint| endpoint.address == address) {
-                let target = self.endpoint_target(endpoint, key);
+        for key in self.cluster.local().endpoint_services_at(address).filter(exposed) {
+            let slices = self.slices(key);
+            let endpoints = slices.flat_map(|slice| slice.endpoints.iter().map(move |endpoint| (slice, endpoint)));
+            for (slice, endpoint) in endpoints.filter(|(_, endpoint)| endpoint.address == address) {
+                let target = self.endpoint_target(slice, endpoint, key);
                 if !targets.contains(&target) {
                     targets.push(target);
                 }
@@ -411,7 +441,7 @@ impl Rules<'_> {
     fn name_server(&self) -> Found {
         let own = || self.options.local.iter().filter(|address| !address.is_loopback());
         let services: Vec<_> = own()
-            .flat_map(|address| self.cluster.endpoint_services_at(*address))
+            .flat_map(|address| self.cluster.local().endpoint_services_at(*address))
             .collect();
         let mut glue: Vec<_> = match services.is_empty() {
             true => own().map(|address| ("ns.dns".to_owned(), *address)).collect(),
@@ -432,15 +462,16 @@ impl Rules<'_> {
 
     /// The addresses by which a Service is reached, and the name of each.
     fn service_addresses(&self, key: &ObjectKey) -> Vec<(Target, IpAddr)> {
-        match self.cluster.service(key).map(|service| &service.reach) {
+        match self.services.service(key).map(|service| &service.reach) {
             Some(Reach::ClusterIps(addresses)) => addresses
                 .iter()
                 .map(|address| (service_target(key), *address))
                 .collect(),
             Some(Reach::Headless) => {
-                let endpoints = self.slices(key).flat_map(|slice| &slice.endpoints);
+                let slices = self.slices(key);
+                let endpoints = slices.flat_map(|slice| slice.endpoints.iter().map(move |endpoint| (slice, endpoint)));
                 endpoints
-                    .map(|endpoint| (self.endpoint_target(endpoint, key), endpoint.address))
+                    .map(|(slice, endpoint)| (self.endpoint_target(slice, endpoint, key), endpoint.address))
                     .collect()
             }
             Some(Reach::ExternalName(_)) | None => Vec::new(),
@@ -478,17 +509,20 @@ enum Part<'q> {
 #[derive(Clone, Copy)]
 struct EndpointLabel<'q> {
     text: &'q str,
+    /// The cluster that it is in, among ServiceImports.
+    cluster: Option<&'q str>,
     /// The address that it spells, if it spells one.
     address: Option<IpAddr>,
 }
 
 impl<'q> EndpointLabel<'q> {
-    fn new(text: &'q str) -> Self {
+    fn new(text: &'q str, cluster: Option<&'q str>) -> Self {
         let spelled = [".", ":"]
             .into_iter()
             .find_map(|dash| text.replace('-', dash).parse::<IpAddr>().ok());
         Self {
             text,
+            cluster,
             address: spelled.filter(|address| dashed(*address) == text),
         }
     }
@@ -676,6 +710,7 @@ mod tests {
         noendpoints: false,
         ignore_empty: false,
         zonal: false,
+        multicluster: Vec::new(),
         local: Vec::new(),
     };
 
@@ -823,6 +858,38 @@ mod tests {
             ],
         );
         check(&INSECURE, &[("eu.west.pin._zone.db.n1.svc", "A", ABSENT)]);
+    }
+
+    #[test]
+    fn imports_from_other_clusters() {
+        let zone = Name::parse("cluster.local").unwrap();
+        let multicluster = Options {
+            multicluster: vec![zone],
+            ..INSECURE
+        };
+        check(
+            &multicluster,
+            &[
+                ("shop.n1.svc", "A", "A 10.97.0.1"),
+                ("_http._tcp.shop.n1.svc", "SRV", "SRV 100 80 shop.n1.svc; +10.97.0.1"),
+                ("_http.tcp.shop.n1.svc", "A", "A 10.97.0.1"),
+                // Without an underscore it is an endpoint and its cluster.
+                ("http.tcp.shop.n1.svc", "A", ABSENT),
+                ("far.n1.svc", "A", "A 10.1.0.1; A 10.2.0.1"),
+                ("a.c2.far.n1.svc", "A", "A 10.2.0.1"),
+                ("a.c3.far.n1.svc", "A", ABSENT),
+                ("a.far.n1.svc", "A", ABSENT),
+                (
+                    "far.n1.svc",
+                    "SRV",
+                    "SRV 50 80 a.c1.far.n1.svc; SRV 50 80 a.c2.far.n1.svc; +10.1.0.1 +10.2.0.1",
+                ),
+                ("web.n1.svc", "A", ABSENT),
+                ("n1.svc", "A", NODATA),
+            ],
+        );
+        check(&INSECURE, &[("shop.n1.svc", "A", ABSENT)]);
+        assert_eq!(pointers_to("10.97.0.1", &multicluster), ABSENT);
     }
 
     #[test]
@@ -1028,6 +1095,17 @@ mod tests {
             let labels = json!({"kubernetes.io/service-name": service});
             json!({"metadata": {"name": name, "namespace": "n1", "labels": labels}, "endpoints": endpoints, "ports": ports})
         };
+        let imported_slice = |cluster: &str, address: &str| {
+            let labels = json!({
+                "multicluster.kubernetes.io/service-name": "far",
+                "multicluster.kubernetes.io/source-cluster": cluster,
+            });
+            json!({
+                "metadata": {"name": format!("far-{cluster}"), "namespace": "n1", "labels": labels},
+                "endpoints": [{"addresses": [address], "hostname": "a"}],
+                "ports": [port("http", 80)],
+            })
+        };
         let objects = [
             (
                 Kind::Namespace,
@@ -1074,6 +1152,21 @@ mod tests {
                     ),
                     slice("db-b", "db", json!([{"addresses": ["fd00:1::"]}]), json!([])),
                 ],
+            ),
+            (
+                Kind::ServiceImport,
+                vec![
+                    spec(
+                        "shop",
+                        "n1",
+                        json!({"type": "ClusterSetIP", "ips": ["10.97.0.1"], "ports": [port("http", 80)]}),
+                    ),
+                    spec("far", "n1", json!({"type": "Headless"})),
+                ],
+            ),
+            (
+                Kind::ImportedSlice,
+                vec![imported_slice("c1", "10.1.0.1"), imported_slice("c2", "10.2.0.1")],
             ),
             (
                 Kind::Pod,

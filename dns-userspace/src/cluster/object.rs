@@ -22,6 +22,10 @@ pub enum Kind {
     EndpointSlice,
     /// `v1` Pod; needed under `pods verified` alone.
     Pod,
+    /// `multicluster.x-k8s.io/v1alpha1` ServiceImport; needed under `multicluster` alone.
+    ServiceImport,
+    /// An EndpointSlice of a ServiceImport. It is a kind of its own here, since a slice may belong to a Service too.
+    ImportedSlice,
 }
 
 /// An object of one of the kinds.
@@ -35,6 +39,10 @@ pub enum Object {
     EndpointSlice(ObjectKey, EndpointSlice),
     /// A Pod that can be asked for.
     Pod(ObjectKey, Pod),
+    /// A ServiceImport, which is reached as a Service is.
+    ServiceImport(ObjectKey, Service),
+    /// An EndpointSlice of a ServiceImport.
+    ImportedSlice(ObjectKey, EndpointSlice),
 }
 
 impl Object {
@@ -45,7 +53,9 @@ impl Object {
                 namespace: String::new(),
                 name: name.clone(),
             },
-            Self::Service(key, _) | Self::EndpointSlice(key, _) | Self::Pod(key, _) => key.clone(),
+            Self::Service(key, _) | Self::ServiceImport(key, _) => key.clone(),
+            Self::EndpointSlice(key, _) | Self::ImportedSlice(key, _) => key.clone(),
+            Self::Pod(key, _) => key.clone(),
         }
     }
 }
@@ -84,8 +94,10 @@ pub struct Port {
 /// An EndpointSlice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointSlice {
-    /// The name of the Service that it belongs to.
+    /// The name of the Service or ServiceImport that it belongs to.
     pub service: String,
+    /// The ID of the cluster that a ServiceImport's slice is from.
+    pub cluster: Option<Box<str>>,
     /// The ready endpoints, one for each address.
     pub endpoints: Box<[Endpoint]>,
     /// The ports, which all of its endpoints have.
@@ -131,13 +143,16 @@ pub enum Invalid {
     /// It has no name.
     #[error("metadata.name is missing")]
     NoName,
-    /// It belongs to no Service.
-    #[error("label {SERVICE_NAME} is missing, so it belongs to no Service")]
-    NoService,
+    /// It belongs to no Service or ServiceImport.
+    #[error("label {0} is missing, so it belongs to nothing")]
+    NoLabel(&'static str),
 }
 
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// The label by which an EndpointSlice names its ServiceImport.
+const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
 
 /// Reads an object of a kind; `None` where it is a Pod that nobody can ask for: one without address, or one that ends.
 ///
@@ -161,8 +176,18 @@ pub fn read(kind: Kind, json: &str) -> Result<Option<Object>, Invalid> {
         }
         Kind::EndpointSlice => {
             let raw: RawSlice = serde_json::from_str(json)?;
-            let service = metadata.labels.service.ok_or(Invalid::NoService)?;
-            Some(Object::EndpointSlice(key, raw.into_slice(service)))
+            let service = metadata.labels.service.ok_or(Invalid::NoLabel(SERVICE_NAME))?;
+            Some(Object::EndpointSlice(key, raw.into_slice(service, None)))
+        }
+        Kind::ImportedSlice => {
+            let raw: RawSlice = serde_json::from_str(json)?;
+            let Labels { import, cluster, .. } = metadata.labels;
+            let import = import.ok_or(Invalid::NoLabel(IMPORT_NAME))?;
+            Some(Object::ImportedSlice(key, raw.into_slice(import, cluster)))
+        }
+        Kind::ServiceImport => {
+            let raw: RawImport = serde_json::from_str(json)?;
+            Some(Object::ServiceImport(key, raw.spec.into()))
         }
         Kind::Pod => {
             let raw: RawPod = serde_json::from_str(json)?;
@@ -194,6 +219,10 @@ struct Metadata {
 struct Labels {
     #[serde(rename = "kubernetes.io/service-name")]
     service: Option<String>,
+    #[serde(rename = "multicluster.kubernetes.io/service-name")]
+    import: Option<String>,
+    #[serde(rename = "multicluster.kubernetes.io/source-cluster")]
+    cluster: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -234,6 +263,33 @@ impl From<ServiceSpec> for Service {
 }
 
 #[derive(Deserialize)]
+struct RawImport {
+    #[serde(default)]
+    spec: ImportSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ImportSpec {
+    r#type: String,
+    ips: Option<Vec<String>>,
+    ports: Option<Vec<RawPort>>,
+}
+
+impl From<ImportSpec> for Service {
+    fn from(spec: ImportSpec) -> Self {
+        let addresses = spec.ips.iter().flatten().filter_map(|address| parse_address(address));
+        Self {
+            reach: match spec.r#type.as_str() {
+                "Headless" => Reach::Headless,
+                _ => Reach::ClusterIps(addresses.collect()),
+            },
+            ports: ports(spec.ports),
+        }
+    }
+}
+
+#[derive(Deserialize)]
 struct RawSlice {
     #[serde(default)]
     endpoints: Option<Vec<RawEndpoint>>,
@@ -265,11 +321,12 @@ struct TargetRef {
 }
 
 impl RawSlice {
-    fn into_slice(self, service: String) -> EndpointSlice {
+    fn into_slice(self, service: String, cluster: Option<String>) -> EndpointSlice {
         let ready = |endpoint: &RawEndpoint| endpoint.conditions.ready.unwrap_or(true);
         let endpoints = self.endpoints.into_iter().flatten().filter(ready);
         EndpointSlice {
             service,
+            cluster: cluster.map(String::into_boxed_str),
             endpoints: endpoints.flat_map(RawEndpoint::into_endpoints).collect(),
             ports: ports(self.ports).into(),
         }
@@ -410,6 +467,26 @@ mod tests {
     }
 
     #[test]
+    fn reads_what_is_imported_from_other_clusters() {
+        let import = json!({"metadata": {"name": "web", "namespace": "n"}, "spec": {"type": "ClusterSetIP", "ips": ["10.0.0.1"]}});
+        let Some(Object::ServiceImport(_, service)) = read_value(Kind::ServiceImport, &import).unwrap() else {
+            panic!("no ServiceImport");
+        };
+        assert_eq!(service.reach, Reach::ClusterIps(vec!["10.0.0.1".parse().unwrap()]));
+        let headless = json!({"metadata": {"name": "web", "namespace": "n"}, "spec": {"type": "Headless"}});
+        let Some(Object::ServiceImport(_, service)) = read_value(Kind::ServiceImport, &headless).unwrap() else {
+            panic!("no ServiceImport");
+        };
+        assert_eq!(service.reach, Reach::Headless);
+        let labels = json!({IMPORT_NAME: "web", "multicluster.kubernetes.io/source-cluster": "c1"});
+        let slice = json!({"metadata": {"name": "s", "namespace": "n", "labels": labels}, "endpoints": null});
+        let Some(Object::ImportedSlice(_, slice)) = read_value(Kind::ImportedSlice, &slice).unwrap() else {
+            panic!("no slice");
+        };
+        assert_eq!((slice.service.as_str(), slice.cluster.as_deref()), ("web", Some("c1")));
+    }
+
+    #[test]
     fn reads_pods_that_can_be_asked_for() {
         let pod = |metadata: Value, status: Value| {
             read_value(Kind::Pod, &json!({"metadata": metadata, "status": status}))
@@ -431,7 +508,7 @@ mod tests {
             (
                 Kind::EndpointSlice,
                 json!({"metadata": {"name": "s"}}),
-                "label kubernetes.io/service-name is missing, so it belongs to no Service",
+                "label kubernetes.io/service-name is missing, so it belongs to nothing",
             ),
             (
                 Kind::Service,

@@ -45,6 +45,8 @@ pub struct Kubernetes {
     pub ignore_empty: bool,
     /// Whether headless Services have names for topology zones: `zonal`.
     pub zonal: bool,
+    /// The zones that speak of ServiceImports instead of Services: `multicluster`.
+    pub multicluster: Vec<Name>,
     /// What becomes of names that do not exist.
     pub fallthrough: Fallthrough,
     /// The options that hide or add names and are not in force: while there are any, nothing may be answered from the
@@ -172,7 +174,7 @@ pub(super) fn read(statement: &Statement, block_zones: &[Name], report: &mut Rep
         report.add(&statement.name.span, Problem::OnlyReverseZones);
     }
     check_values(statement, report);
-    check_multicluster(statement, &zones, report);
+    let multicluster = read_multicluster(statement, &zones, report);
     check_contradictions(statement, report);
     Kubernetes {
         api_server: read_api_server(statement, report),
@@ -193,6 +195,7 @@ pub(super) fn read(statement: &Statement, block_zones: &[Name], report: &mut Rep
         noendpoints: statement.option("noendpoints").is_some(),
         ignore_empty: statement.option("ignore").is_some(),
         zonal: statement.option("zonal").is_some(),
+        multicluster,
         fallthrough: read_fallthrough(statement, report),
         limits: find_limits(statement),
         span: statement.name.span.clone(),
@@ -316,13 +319,16 @@ fn is_rate(text: &str) -> bool {
     text.parse::<f32>().is_ok_and(|rate| rate.is_finite() && rate >= 0.0)
 }
 
-fn check_multicluster(statement: &Statement, zones: &[Name], report: &mut Report) {
+fn read_multicluster(statement: &Statement, zones: &[Name], report: &mut Report) -> Vec<Name> {
+    let mut multicluster = Vec::new();
     for word in statement.values("multicluster") {
         let named = report.keep(read_zones(std::slice::from_ref(&word))).unwrap_or_default();
         if !named.iter().all(|zone| zones.contains(zone)) {
             report.keep::<()>(Err(word.unexpected("one of the zones of `kubernetes` itself")));
         }
+        multicluster.extend(named);
     }
+    multicluster
 }
 
 fn check_contradictions(statement: &Statement, report: &mut Report) {
