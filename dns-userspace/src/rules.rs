@@ -697,6 +697,7 @@ fn text<'n>(labels: &[&'n [u8]]) -> Option<Vec<&'n str>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -1014,6 +1015,87 @@ mod tests {
         );
         check(&at("10.0.0.1"), &[("ns.dns", "A", "A 10.0.0.2; A 10.0.0.1")]);
         check(&at("127.0.0.1"), &[("", "NS", NODATA), ("ns.dns", "A", NODATA)]);
+    }
+
+    #[test]
+    fn the_name_of_an_address_leads_back_to_it() {
+        let (cluster, zone) = (cluster(), Name::parse("cluster.local").unwrap());
+        for address in ["10.96.0.1", "fd00::1", "10.0.0.1", "10.0.0.2", "fd00:1::"] {
+            let address: IpAddr = address.parse().unwrap();
+            let Answer::Records(found) = pointers(&cluster, &INSECURE, address) else {
+                panic!("{address} has no name");
+            };
+            for Record { data, .. } in found.answer {
+                let Data::Ptr(target) = data else { panic!("{data:?}") };
+                let labels: Vec<_> = target.split('.').map(str::as_bytes).collect();
+                let back = [qtype::A, qtype::AAAA].map(|qtype| answer(&cluster, &INSECURE, &zone, &labels, qtype));
+                assert!(
+                    format!("{back:?}").contains(&format!("({address})")),
+                    "{address}: {back:?}"
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_gets_records_of_the_type_asked_for_or_none(
+            labels in proptest::collection::vec(label(), 0..8),
+            qtype in prop_oneof![Just(qtype::A), Just(qtype::AAAA), Just(qtype::SRV), Just(qtype::TXT), 0..300u16],
+            zonal: bool,
+        ) {
+            let zone = Name::parse("cluster.local").unwrap();
+            let options = Options { zonal, local: vec![[192, 0, 2, 1].into()], ..INSECURE };
+            let labels: Vec<_> = labels.iter().map(Vec::as_slice).collect();
+            let Answer::Records(records) = answer(&cluster(), &options, &zone, &labels, qtype) else { return Ok(()) };
+            for Record { data, .. } in records.answer {
+                let (expected, is_address) = match data {
+                    Data::A(_) => (qtype::A, true),
+                    Data::Aaaa(_) => (qtype::AAAA, true),
+                    Data::Cname(_) if matches!(qtype, qtype::A | qtype::AAAA) => (qtype, false),
+                    Data::Cname(_) => (qtype::CNAME, false),
+                    Data::Ns(_) => (qtype::NS, false),
+                    Data::Ptr(_) => (qtype::PTR, false),
+                    Data::Txt(_) => (qtype::TXT, false),
+                    Data::Srv { weight, .. } => {
+                        prop_assert!((1..=100).contains(&weight));
+                        (qtype::SRV, false)
+                    }
+                };
+                prop_assert_eq!(qtype, expected);
+                prop_assert!(!is_address || records.glue.is_empty());
+            }
+        }
+    }
+
+    fn label() -> impl Strategy<Value = Vec<u8>> {
+        let words = [
+            "svc",
+            "pod",
+            "n1",
+            "ghost",
+            "web",
+            "db",
+            "alias",
+            "inner",
+            "loop",
+            "a",
+            "_http",
+            "_tcp",
+            "_",
+            "pin",
+            "prefer",
+            "_zone",
+            "10-0-0-2",
+            "fd00-1--0",
+            "ns",
+            "dns",
+            "dns-version",
+        ];
+        prop_oneof![
+            9 => proptest::sample::select(words.to_vec()).prop_map(|word| word.as_bytes().to_vec()),
+            1 => proptest::collection::vec(any::<u8>(), 1..64),
+        ]
     }
 
     #[test]
