@@ -18,11 +18,12 @@ use crate::cluster::{Cluster, ServiceSet};
 use crate::corefile::{Kubernetes, Pods};
 use crate::index::ObjectKey;
 use crate::name::Name;
+use crate::records::labels_below;
 
 /// Type codes of questions that the objects can answer (RFC 1035, 3.2.2; RFC 3596, 2.1; RFC 2782).
 pub mod qtype {
-    /// An IPv4 address.
-    pub const A: u16 = 1;
+    pub use dns_ebpf::decide::{TYPE_A as A, TYPE_AAAA as AAAA};
+
     /// A name server.
     pub const NS: u16 = 2;
     /// An alias.
@@ -31,8 +32,6 @@ pub mod qtype {
     pub const PTR: u16 = 12;
     /// Text.
     pub const TXT: u16 = 16;
-    /// An IPv6 address.
-    pub const AAAA: u16 = 28;
     /// A port and where it is.
     pub const SRV: u16 = 33;
 }
@@ -252,7 +251,6 @@ impl<'a> Rules<'a> {
     fn resolve(&self, zone: &Name, labels: &[&str], qtype: u16) -> Answer {
         let mut found = self.decide(labels, qtype);
         let mut aliases = Vec::new();
-        let mut seen = HashSet::new();
         let mut owner = None;
         while let Found::Alias(target) = found {
             aliases.push(Record {
@@ -262,14 +260,13 @@ impl<'a> Rules<'a> {
             let Some(name) = Name::parse(&target) else {
                 return Answer::Records(Records::default());
             };
-            if !name.is_within(zone) {
+            let Some(labels) = labels_below(&name, zone) else {
                 return Answer::Elsewhere { aliases, target };
-            }
-            if aliases.len() > MAX_ALIASES || !seen.insert(name.clone()) {
+            };
+            // A loop ends here too.
+            if aliases.len() > MAX_ALIASES {
                 return Answer::Records(Records::default());
             }
-            let depth = name.labels().count() - zone.labels().count();
-            let labels: Vec<_> = name.labels().take(depth).collect();
             found = text(&labels).map_or(Found::Absent, |labels| self.decide(&labels, qtype));
         }
         match found {
@@ -304,10 +301,7 @@ impl<'a> Rules<'a> {
                 Part::Endpoint(_) | Part::Port(..) => Found::Absent,
             };
         }
-        if service.reach != Reach::Headless
-            && self.options.ignore_empty
-            && self.slices(key).all(|slice| slice.endpoints.is_empty())
-        {
+        if service.reach != Reach::Headless && self.options.ignore_empty && self.endpoints(key).next().is_none() {
             return Found::Absent;
         }
         match (&service.reach, part) {
@@ -346,11 +340,12 @@ impl<'a> Rules<'a> {
 
     fn places(&self, key: &ObjectKey, part: Part<'_>, is_meant: impl Fn(&EndpointSlice, &Endpoint) -> bool) -> Places {
         let mut places = Places::default();
-        for slice in self.slices(key) {
-            for endpoint in slice.endpoints.iter().filter(|endpoint| is_meant(slice, endpoint)) {
-                for port in matching(&slice.ports, part) {
-                    places.add(endpoint.address, port, || self.endpoint_target(slice, endpoint, key));
-                }
+        for (slice, endpoint) in self
+            .endpoints(key)
+            .filter(|(slice, endpoint)| is_meant(slice, endpoint))
+        {
+            for port in matching(&slice.ports, part) {
+                places.add(endpoint.address, port, || self.endpoint_target(slice, endpoint, key));
             }
         }
         places
@@ -385,8 +380,10 @@ impl<'a> Rules<'a> {
         endpoint.hostname.as_deref().or_else(pod)
     }
 
-    fn slices(&self, key: &ObjectKey) -> impl Iterator<Item = &EndpointSlice> {
-        self.services.slices(key).filter(|_| !self.options.noendpoints)
+    /// A Service's endpoints, each with the slice that it stands in.
+    fn endpoints(&self, key: &ObjectKey) -> impl Iterator<Item = (&EndpointSlice, &Endpoint)> {
+        let slices = self.services.slices(key).filter(|_| !self.options.noendpoints);
+        slices.flat_map(|slice| slice.endpoints.iter().map(move |endpoint| (slice, endpoint)))
     }
 
     fn pod(&self, namespace: &str, label: &str, qtype: u16) -> Found {
@@ -422,8 +419,7 @@ impl<'a> Rules<'a> {
         }
         let mut targets = Vec::new();
         for key in self.cluster.local().endpoint_services_at(address).filter(exposed) {
-            let slices = self.slices(key);
-            let endpoints = slices.flat_map(|slice| slice.endpoints.iter().map(move |endpoint| (slice, endpoint)));
+            let endpoints = self.endpoints(key);
             for (slice, endpoint) in endpoints.filter(|(_, endpoint)| endpoint.address == address) {
                 let target = self.endpoint_target(slice, endpoint, key);
                 if !targets.contains(&target) {
@@ -467,13 +463,10 @@ impl<'a> Rules<'a> {
                 .iter()
                 .map(|address| (service_target(key), *address))
                 .collect(),
-            Some(Reach::Headless) => {
-                let slices = self.slices(key);
-                let endpoints = slices.flat_map(|slice| slice.endpoints.iter().map(move |endpoint| (slice, endpoint)));
-                endpoints
-                    .map(|(slice, endpoint)| (self.endpoint_target(slice, endpoint, key), endpoint.address))
-                    .collect()
-            }
+            Some(Reach::Headless) => self
+                .endpoints(key)
+                .map(|(slice, endpoint)| (self.endpoint_target(slice, endpoint, key), endpoint.address))
+                .collect(),
             Some(Reach::ExternalName(_)) | None => Vec::new(),
         }
     }
