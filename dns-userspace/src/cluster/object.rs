@@ -3,6 +3,7 @@
 //! An object is read by itself, so that one that makes no sense spoils no other. Within an object, an address that does
 //! not parse is left out alone: a slice with one bad endpoint still has its good ones, as in CoreDNS.
 
+use std::mem;
 use std::net::IpAddr;
 
 use serde::Deserialize;
@@ -160,46 +161,45 @@ const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
 ///
 /// Says what is wrong; the object is to be left out.
 pub fn read(kind: Kind, json: &str) -> Result<Option<Object>, Invalid> {
-    let RawObject { metadata } = serde_json::from_str(json)?;
-    let key = ObjectKey {
-        namespace: metadata.namespace,
-        name: metadata.name,
-    };
-    if key.name.is_empty() {
-        return Err(Invalid::NoName);
-    }
     Ok(match kind {
-        Kind::Namespace => Some(Object::Namespace(key.name)),
+        Kind::Namespace => {
+            let RawNamespace { metadata } = serde_json::from_str(json)?;
+            Some(Object::Namespace(metadata.key()?.name))
+        }
         Kind::Service => {
-            let raw: RawService = serde_json::from_str(json)?;
-            Some(Object::Service(key, raw.spec.into()))
+            let RawService { metadata, spec } = serde_json::from_str(json)?;
+            Some(Object::Service(metadata.key()?, spec.into()))
         }
         Kind::EndpointSlice => {
-            let raw: RawSlice = serde_json::from_str(json)?;
-            let service = metadata.labels.service.ok_or(Invalid::NoLabel(SERVICE_NAME))?;
+            let mut raw: RawSlice = serde_json::from_str(json)?;
+            let key = raw.metadata.key()?;
+            let service = raw.metadata.labels.service.take();
+            let service = service.ok_or(Invalid::NoLabel(SERVICE_NAME))?;
             Some(Object::EndpointSlice(key, raw.into_slice(service, None)))
         }
         Kind::ImportedSlice => {
-            let raw: RawSlice = serde_json::from_str(json)?;
-            let Labels { import, cluster, .. } = metadata.labels;
+            let mut raw: RawSlice = serde_json::from_str(json)?;
+            let key = raw.metadata.key()?;
+            let Labels { import, cluster, .. } = mem::take(&mut raw.metadata.labels);
             let import = import.ok_or(Invalid::NoLabel(IMPORT_NAME))?;
             Some(Object::ImportedSlice(key, raw.into_slice(import, cluster)))
         }
         Kind::ServiceImport => {
-            let raw: RawImport = serde_json::from_str(json)?;
-            Some(Object::ServiceImport(key, raw.spec.into()))
+            let RawImport { metadata, spec } = serde_json::from_str(json)?;
+            Some(Object::ServiceImport(metadata.key()?, spec.into()))
         }
         Kind::Pod => {
-            let raw: RawPod = serde_json::from_str(json)?;
-            let ends = metadata.deletion_timestamp.is_some() || raw.status.is_finished();
-            let ip = raw.status.pod_ip.filter(|ip| !ends && !ip.is_empty());
+            let RawPod { metadata, status } = serde_json::from_str(json)?;
+            let key = metadata.key()?;
+            let ends = metadata.deletion_timestamp.is_some() || status.is_finished();
+            let ip = status.pod_ip.filter(|ip| !ends && !ip.is_empty());
             ip.map(|ip| Object::Pod(key, Pod { ip }))
         }
     })
 }
 
 #[derive(Deserialize)]
-struct RawObject {
+struct RawNamespace {
     metadata: Metadata,
 }
 
@@ -215,6 +215,18 @@ struct Metadata {
     deletion_timestamp: Option<IgnoredAny>,
 }
 
+impl Metadata {
+    fn key(&self) -> Result<ObjectKey, Invalid> {
+        if self.name.is_empty() {
+            return Err(Invalid::NoName);
+        }
+        Ok(ObjectKey {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        })
+    }
+}
+
 #[derive(Default, Deserialize)]
 struct Labels {
     #[serde(rename = "kubernetes.io/service-name")]
@@ -227,6 +239,7 @@ struct Labels {
 
 #[derive(Deserialize)]
 struct RawService {
+    metadata: Metadata,
     #[serde(default)]
     spec: ServiceSpec,
 }
@@ -264,6 +277,7 @@ impl From<ServiceSpec> for Service {
 
 #[derive(Deserialize)]
 struct RawImport {
+    metadata: Metadata,
     #[serde(default)]
     spec: ImportSpec,
 }
@@ -291,6 +305,7 @@ impl From<ImportSpec> for Service {
 
 #[derive(Deserialize)]
 struct RawSlice {
+    metadata: Metadata,
     #[serde(default)]
     endpoints: Option<Vec<RawEndpoint>>,
     #[serde(default)]
@@ -377,6 +392,7 @@ fn ports(ports: Option<Vec<RawPort>>) -> Vec<Port> {
 
 #[derive(Deserialize)]
 struct RawPod {
+    metadata: Metadata,
     #[serde(default)]
     status: PodStatus,
 }
