@@ -14,6 +14,7 @@ use dns_userspace::cluster::object::{Kind, read};
 use dns_userspace::cluster::{Cluster, Event};
 use dns_userspace::corefile::{self, Kubernetes};
 use dns_userspace::name::Name;
+use dns_userspace::records::labels_below;
 use dns_userspace::rules::{self, Answer, Data, Options, Target};
 use domain::base::iana::{Rcode, Rtype};
 use domain::base::{Message, ParsedName, ParsedRecord};
@@ -134,13 +135,9 @@ fn compare(cluster: &Cluster, config: &Kubernetes, vector: &Vector) -> Result<Op
             .filter_map(|it| it.parse::<IpAddr>().ok())
             .collect(),
     );
-    let answer = match (qname.is_within(&zone), rules::reverse_address(&qname)) {
-        (true, _) => {
-            let depth = qname.labels().count() - zone.labels().count();
-            let labels: Vec<_> = qname.labels().take(depth).collect();
-            rules::answer(cluster, &options, &zone, &labels, qtype.to_int())
-        }
-        (false, Some(address)) if qtype == Rtype::PTR => rules::pointers(cluster, &options, address),
+    let answer = match (labels_below(&qname, &zone), rules::reverse_address(&qname)) {
+        (Some(labels), _) => rules::answer(cluster, &options, &zone, &labels, qtype.to_int()),
+        (None, Some(address)) if qtype == Rtype::PTR => rules::pointers(cluster, &options, address),
         _ => return Ok(None),
     };
     let Some(reply) = &vector.reply_hex else {
