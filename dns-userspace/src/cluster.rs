@@ -147,7 +147,8 @@ impl Cluster {
                 }
             }
             Object::EndpointSlice(key, slice) => {
-                self.local.put_slice(key, slice, |service| changes.touch_service(service));
+                self.local
+                    .put_slice(key, slice, |service| changes.touch_service(service));
             }
             Object::ServiceImport(key, service) => {
                 if self.imported.put_service(&key, service) {
@@ -155,7 +156,8 @@ impl Cluster {
                 }
             }
             Object::ImportedSlice(key, slice) => {
-                self.imported.put_slice(key, slice, |service| changes.touch_import(service));
+                self.imported
+                    .put_slice(key, slice, |service| changes.touch_import(service));
             }
             Object::Pod(key, pod) => changes.any |= self.put_pod(key, pod),
         }
@@ -515,7 +517,11 @@ mod tests {
         assert_eq!(touched(Event::Apply(service(1, 1))), ["o1"]);
         assert_eq!(touched(Event::Apply(imported(service(3, 1)))), ["o3"]);
         assert_eq!(touched(Event::Apply(slice(1, 2, &[1]))), ["o2"]);
-        assert_eq!(touched(Event::Apply(slice(1, 1, &[1]))), ["o1", "o2"], "a slice goes over");
+        assert_eq!(
+            touched(Event::Apply(slice(1, 1, &[1]))),
+            ["o1", "o2"],
+            "a slice goes over"
+        );
         assert_eq!(touched(Event::Apply(slice(1, 1, &[1]))), [""; 0], "nothing changed");
         assert_eq!(touched(Event::Apply(namespace(1))), ["o1", "o3"], "those that exist");
         assert_eq!(touched(Event::Apply(pod(1, 1))), [""; 0]);
@@ -525,7 +531,13 @@ mod tests {
     #[test]
     fn counts_what_there_is() {
         let mut cluster = Cluster::default();
-        let objects = [service(1, 1), service(2, 0), service(2, 0), slice(1, 1, &[1, 2]), slice(1, 2, &[3])];
+        let objects = [
+            service(1, 1),
+            service(2, 0),
+            service(2, 0),
+            slice(1, 1, &[1, 2]),
+            slice(1, 2, &[3]),
+        ];
         for object in objects {
             cluster.apply(Event::Apply(object));
         }

@@ -56,7 +56,11 @@ impl AgentMetrics {
         let refused = "How many times a name found no room in the kernel's tables";
         registry.register("kxdns_kernel_names_refused", refused, metrics.kernel_refused.clone());
         let duration = "From the arrival of an object's event until it is in force, in seconds";
-        registry.register("kxdns_update_duration_seconds", duration, metrics.update_duration.clone());
+        registry.register(
+            "kxdns_update_duration_seconds",
+            duration,
+            metrics.update_duration.clone(),
+        );
         let rewritten = "How many of the kernel's names an object's event concerned";
         registry.register("kxdns_update_names", rewritten, metrics.update_names.clone());
         let repairs = "Differences that a fresh list found and repaired, so that an event must have been lost";

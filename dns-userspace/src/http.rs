@@ -95,9 +95,7 @@ pub async fn serve(
         while let Ok(slot) = slots.clone().acquire_owned().await {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let answered = shutdown
-                        .clone()
-                        .run_until_cancelled_owned(answer(stream, find.clone()));
+                    let answered = shutdown.clone().run_until_cancelled_owned(answer(stream, find.clone()));
                     tokio::spawn(async move {
                         answered.await;
                         drop(slot);
@@ -189,10 +187,16 @@ mod tests {
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, readiness(is_synced), shutdown.clone()));
         let response = request(address, "GET /ready").await;
-        assert!(response.starts_with("HTTP/1.1 503 ") && response.ends_with("\r\n\r\nkubernetes"), "{response}");
+        assert!(
+            response.starts_with("HTTP/1.1 503 ") && response.ends_with("\r\n\r\nkubernetes"),
+            "{response}"
+        );
         synced.send(true).unwrap();
         let response = request(address, "GET /ready").await;
-        assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("\r\n\r\nOK"), "{response}");
+        assert!(
+            response.starts_with("HTTP/1.1 200 ") && response.ends_with("\r\n\r\nOK"),
+            "{response}"
+        );
         assert!(request(address, "GET /").await.starts_with("HTTP/1.1 404 "));
         assert!(request(address, "POST /ready").await.starts_with("HTTP/1.1 405 "));
         shutdown.cancel();

@@ -118,7 +118,8 @@ impl Publisher {
             self.metrics.count_repair(kind);
         }
         // Only the first time is told: it never goes back.
-        self.synced.send_if_modified(|known| std::mem::replace(known, synced) != synced);
+        self.synced
+            .send_if_modified(|known| std::mem::replace(known, synced) != synced);
         Ok(())
     }
 

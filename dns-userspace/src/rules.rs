@@ -1257,8 +1257,10 @@ mod tests {
         ];
         let mut cluster = Cluster::default();
         for (kind, objects) in objects {
-            let read = |object: &Value| read(kind, &object.to_string()).unwrap().unwrap();
-            cluster.apply(Event::Reset(kind, objects.iter().map(read).collect()));
+            let read = |object: &Value| read(kind, &object.to_string()).unwrap().object.unwrap();
+            for event in Event::list(kind, objects.iter().map(read).collect()) {
+                cluster.apply(event);
+            }
         }
         cluster
     }

@@ -125,7 +125,10 @@ fn find_kubernetes<'c>(config: &'c Config, corefile: &Path) -> Result<(&'c Serve
 
 /// Checks that the objects are chosen by somebody: the API server does it, nobody does for manifests.
 fn check_selectors(kubernetes: &Kubernetes, options: &Run) -> Result<()> {
-    let given = [("labels", &kubernetes.labels), ("namespace_labels", &kubernetes.namespace_labels)];
+    let given = [
+        ("labels", &kubernetes.labels),
+        ("namespace_labels", &kubernetes.namespace_labels),
+    ];
     match given.into_iter().find(|(_, selector)| !selector.is_empty()) {
         Some((option, _)) if !options.manifests.is_empty() => bail!(
             "--manifests: every object counts, so `{option}` of `kubernetes` at {} cannot be followed; remove it",
@@ -280,7 +283,10 @@ mod tests {
             .collect();
         let expected = [("cluster.local.", false), ("in-addr.arpa.", true), ("ip6.arpa.", true)];
         assert_eq!(names, expected.map(|(name, reverse)| (name.to_owned(), reverse)));
-        assert_eq!((settings.zone_options.ttl, settings.zone_options.primary.to_string()), (7, "cluster.local.".into()));
+        assert_eq!(
+            (settings.zone_options.ttl, settings.zone_options.primary.to_string()),
+            (7, "cluster.local.".into())
+        );
         let plan: Vec<_> = settings
             .plan
             .iter()

@@ -247,7 +247,8 @@ impl Watch {
     }
 
     async fn take(&mut self, line: &[u8], started: Instant) -> Result<(), End> {
-        let event: RawEvent<'_> = serde_json::from_slice(line).map_err(|error| fail_watching(kube::Error::SerdeError(error)))?;
+        let event: RawEvent<'_> =
+            serde_json::from_slice(line).map_err(|error| fail_watching(kube::Error::SerdeError(error)))?;
         let json = event.object.get();
         match event.r#type {
             "ADDED" | "MODIFIED" => self.apply(json).await,
@@ -268,10 +269,15 @@ impl Watch {
 
     async fn apply(&mut self, json: &str) -> Result<(), End> {
         let received = Instant::now();
-        let Some(read) = self.reader.read(json) else { return Ok(()) };
+        let Some(read) = self.reader.read(json) else {
+            return Ok(());
+        };
         let version = read.version;
         // What a watch has told is known; a fresh list only repeats it.
-        let known = self.listed.is_some() && self.told.is_some_and(|told| number(&version).is_some_and(|it| it <= told));
+        let known = self.listed.is_some()
+            && self
+                .told
+                .is_some_and(|told| number(&version).is_some_and(|it| it <= told));
         match &mut self.listed {
             Some(listed) => drop(listed.insert(read.key)),
             None => self.reach(version),
@@ -282,13 +288,20 @@ impl Watch {
 
     async fn delete(&mut self, json: &str) -> Result<(), End> {
         let received = Instant::now();
-        let Some((key, version)) = self.reader.forget(json) else { return Ok(()) };
+        let Some((key, version)) = self.reader.forget(json) else {
+            return Ok(());
+        };
         match &mut self.listed {
             Some(listed) => drop(listed.remove(&key)),
             None => self.reach(version),
         }
         let event = Event::Delete(self.resource.kind, key);
-        self.send(Update { event, received, known: false }).await
+        self.send(Update {
+            event,
+            received,
+            known: false,
+        })
+        .await
     }
 
     async fn finish_list(&mut self, version: String, started: Instant) -> Result<(), End> {

@@ -261,12 +261,21 @@ impl ZoneTable {
         };
         let ipv4 = match ask(qtype::A)?.as_slice() {
             [] => None,
-            [Record { data: Data::A(address), .. }] => Some(address.octets()),
+            [
+                Record {
+                    data: Data::A(address), ..
+                },
+            ] => Some(address.octets()),
             _ => return None,
         };
         let ipv6 = match ask(qtype::AAAA)?.as_slice() {
             [] => None,
-            [Record { data: Data::Aaaa(address), .. }] => Some(address.octets()),
+            [
+                Record {
+                    data: Data::Aaaa(address),
+                    ..
+                },
+            ] => Some(address.octets()),
             _ => return None,
         };
         has_addresses.then(|| Entry::new(ipv4, ipv6, self.zone(served)))
@@ -380,9 +389,8 @@ mod tests {
     fn denies_nothing_before_all_is_known_and_nothing_that_others_may_own() {
         let mut table = table(&["cluster.local"]);
         table.options.fallthrough = Fallthrough::All;
-        let ask = |table: &ZoneTable| {
-            ["web", "wob"].map(|name| said(table, &format!("{name}.default.svc.cluster.local"), A))
-        };
+        let ask =
+            |table: &ZoneTable| ["web", "wob"].map(|name| said(table, &format!("{name}.default.svc.cluster.local"), A));
         table.update(Event::Apply(Object::Namespace("default".into())), 1);
         let (key, web) = service("web", ip(1));
         table.update(Event::Apply(Object::Service(key, web)), 1);
@@ -405,7 +413,10 @@ mod tests {
             service("alias", Reach::ExternalName("web.default.svc.cluster.local".into())),
         ];
         let changes = sync(&mut table, services);
-        let put: Vec<_> = changes.into_iter().filter(|change| matches!(change, Change::Put(..))).collect();
+        let put: Vec<_> = changes
+            .into_iter()
+            .filter(|change| matches!(change, Change::Put(..)))
+            .collect();
         assert_eq!(put, [put_web(1)]);
     }
 

@@ -294,7 +294,9 @@ pub fn read(kind: Kind, json: &str) -> Result<Read, Invalid> {
             let key = raw.metadata.key()?;
             let mut flaws = Vec::new();
             let service = raw.spec.into_service(&mut flaws);
-            let read = raw.metadata.read(key.clone(), Some(Object::ServiceImport(key, service)));
+            let read = raw
+                .metadata
+                .read(key.clone(), Some(Object::ServiceImport(key, service)));
             Ok(Read { flaws, ..read })
         }
         Kind::Pod => {
@@ -351,7 +353,9 @@ fn parse<'j, T: Deserialize<'j>>(json: &'j str) -> Result<T, Invalid> {
         let explained = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(json));
         let path = explained.map_or_else(|error| error.path().to_string(), |_| ".".into());
         let message = error.to_string();
-        let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message);
+        let message = message
+            .rsplit_once(" at line ")
+            .map_or(&*message, |(message, _)| message);
         Invalid::Form {
             path,
             message: message.into(),

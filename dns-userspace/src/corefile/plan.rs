@@ -70,7 +70,10 @@ pub fn kernel_may_answer(server: &ServerBlock) -> Result<(), Reason> {
     let limited = |limits: &RangeInclusive<u32>, ttl: u32| ttl.max(*limits.start()).min(*limits.end());
     let ttls = [
         (limited(&cache.success, kubernetes.ttl), kubernetes.ttl),
-        (limited(&cache.denial, kubernetes.ttl.min(MAX_SOA_TTL)), kubernetes.ttl.min(MAX_SOA_TTL)),
+        (
+            limited(&cache.denial, kubernetes.ttl.min(MAX_SOA_TTL)),
+            kubernetes.ttl.min(MAX_SOA_TTL),
+        ),
     ];
     let other = ttls.into_iter().find(|(limited, own)| limited != own);
     other.map_or(Ok(()), |(limited, _)| Err(Reason::Ttl(limited)))

@@ -213,6 +213,8 @@ impl<'a> Document<'a> {
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_nodes: 20_000_000, max_events: 40_000_000 },
+        // `n` is a name.
+        strict_booleans: true,
         with_snippet: false,
     }
 }
@@ -384,7 +386,10 @@ mod tests {
             multicluster.x-k8s.io/v1alpha1, kind: ServiceImport, metadata: {name: i}}\n---\n{apiVersion: \
             discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: nobodys}}\n";
         let objects = read("a.yaml".into(), text).unwrap();
-        let kinds: Vec<_> = objects.iter().map(|placed| (placed.kind, placed.object.is_some())).collect();
+        let kinds: Vec<_> = objects
+            .iter()
+            .map(|placed| (placed.kind, placed.object.is_some()))
+            .collect();
         let expected = [
             (Kind::Namespace, true),
             (Kind::Pod, true),
@@ -395,7 +400,11 @@ mod tests {
         ];
         assert_eq!(kinds, expected);
         let remark = objects[5].remark.as_ref().map(Invalid::to_string);
-        assert!(remark.unwrap().starts_with("label kubernetes.io/service-name is missing"));
+        assert!(
+            remark
+                .unwrap()
+                .starts_with("label kubernetes.io/service-name is missing")
+        );
     }
 
     #[test]

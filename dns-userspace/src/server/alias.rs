@@ -13,7 +13,9 @@ use super::reply::Body;
 
 /// Adds the answer of the reply for the target. Where that has none, or an error, the aliases stand alone.
 pub(super) fn complete(body: &mut Body, reply: &[u8]) {
-    let Ok(message) = Message::from_slice(reply) else { return };
+    let Ok(message) = Message::from_slice(reply) else {
+        return;
+    };
     if let Ok(records) = read(message) {
         body.answer.extend(records);
         body.truncated |= message.header().tc();

@@ -74,14 +74,11 @@ impl<'a> Query<'a> {
         };
         match find_edns(message) {
             Ok(edns) => Ok(Self { header, question, edns }),
-            Err(_) => Err(reject(
-                &Self {
-                    header,
-                    question,
-                    edns: None,
-                },
-                Rcode::FORMERR,
-            )),
+            Err(_) => Err(Rejection::Reply(reply::write_format_error(&Self {
+                header,
+                question,
+                edns: None,
+            }))),
         }
     }
 
@@ -160,10 +157,6 @@ fn read_edns<'a>(record: &ParsedRecord<'a, [u8]>) -> Result<Option<Edns<'a>>, Pa
 
 fn bare(header: Header, opcode: Opcode, rcode: Rcode) -> Rejection {
     Rejection::Reply(reply::write_bare(header, opcode, rcode))
-}
-
-fn reject(query: &Query<'_>, rcode: Rcode) -> Rejection {
-    Rejection::Reply(reply::write_status(query, rcode))
 }
 
 #[cfg(test)]

@@ -244,22 +244,40 @@ pub(super) fn write_bad_version(query: &Query<'_>) -> Vec<u8> {
     end(writer, Some(opt))
 }
 
-/// Writes a reply of a header only, with RD copied.
+/// Writes a reply of a header only; like CoreDNS's, it copies more of the query's flags than others.
 pub(super) fn write_bare(header: Header, opcode: Opcode, rcode: Rcode) -> Vec<u8> {
     let mut reply = Header::new();
     reply.set_id(header.id());
     reply.set_qr(true);
     reply.set_opcode(opcode);
-    reply.set_rd(header.rd());
+    copy_flags(header, &mut reply);
     reply.set_rcode(rcode);
     Writer::new(reply, 0).finish()
+}
+
+/// Writes FORMERR with the question, for a query whose records cannot be read.
+pub(super) fn write_format_error(query: &Query<'_>) -> Vec<u8> {
+    let mut header = reply_header(query.header, Rcode::FORMERR);
+    copy_flags(query.header, &mut header);
+    begin(query, header, 0).finish()
+}
+
+fn copy_flags(query: Header, reply: &mut Header) {
+    reply.set_rd(query.rd());
+    reply.set_tc(query.tc());
+    reply.set_ad(query.ad());
+    reply.set_cd(query.cd());
 }
 
 /// Writes the query that asks for another name what this one asks for its own.
 pub(super) fn write_query(query: &Query<'_>, name: &str) -> Option<Vec<u8>> {
     let mut writer = Writer::new(query.header, 0);
     let question = &query.question;
-    writer.question(&below(name, &[0])?, question.qtype().to_int(), question.qclass().to_int());
+    writer.question(
+        &below(name, &[0])?,
+        question.qtype().to_int(),
+        question.qclass().to_int(),
+    );
     if let Some(edns) = &query.edns {
         writer.opt(edns.payload_size, edns.flags.into(), &copy_options(edns, |_| true));
     }
@@ -437,21 +455,56 @@ mod tests {
             glue: vec![],
         });
         for (content, ttl, rcode, expected) in [
-            (address(), 30, Rcode::NOERROR, vec![format!("{owner} 30 IN A 10.96.0.10")]),
-            (records(vec![RuleData::Ns(target())]), 3600, Rcode::NOERROR, vec![format!("{owner} 3600 IN NS a.b.svc.Cluster.LOCAL.")]),
-            (records(vec![RuleData::Ptr(target())]), 5, Rcode::NOERROR, vec![format!("{owner} 5 IN PTR a.b.svc.cluster.local.")]),
-            (records(vec![RuleData::Txt("1.1.0")]), 5, Rcode::NOERROR, vec![format!("{owner} 28800 IN TXT \"1.1.0\"")]),
-            (glued, 5, Rcode::NOERROR, vec![
-                format!("{owner} 5 IN SRV 0 50 80 a.b.svc.Cluster.LOCAL."),
-                "Additional a.b.svc.Cluster.LOCAL. 5 IN A 10.0.0.1".into(),
-            ]),
-            (aliased, 5, Rcode::NOERROR, vec![
-                format!("{owner} 5 IN CNAME x.n.svc.cluster.local."),
-                "Answer x.n.svc.cluster.local. 5 IN A 10.0.0.1".into(),
-            ]),
+            (
+                address(),
+                30,
+                Rcode::NOERROR,
+                vec![format!("{owner} 30 IN A 10.96.0.10")],
+            ),
+            (
+                records(vec![RuleData::Ns(target())]),
+                3600,
+                Rcode::NOERROR,
+                vec![format!("{owner} 3600 IN NS a.b.svc.Cluster.LOCAL.")],
+            ),
+            (
+                records(vec![RuleData::Ptr(target())]),
+                5,
+                Rcode::NOERROR,
+                vec![format!("{owner} 5 IN PTR a.b.svc.cluster.local.")],
+            ),
+            (
+                records(vec![RuleData::Txt("1.1.0")]),
+                5,
+                Rcode::NOERROR,
+                vec![format!("{owner} 28800 IN TXT \"1.1.0\"")],
+            ),
+            (
+                glued,
+                5,
+                Rcode::NOERROR,
+                vec![
+                    format!("{owner} 5 IN SRV 0 50 80 a.b.svc.Cluster.LOCAL"),
+                    "Additional a.b.svc.Cluster.LOCAL. 5 IN A 10.0.0.1".into(),
+                ],
+            ),
+            (
+                aliased,
+                5,
+                Rcode::NOERROR,
+                vec![
+                    format!("{owner} 5 IN CNAME x.n.svc.cluster.local."),
+                    "Answer x.n.svc.cluster.local. 5 IN A 10.0.0.1".into(),
+                ],
+            ),
             (Content::Soa, 30, Rcode::NOERROR, vec![soa("Answer", 30, 30)]),
             (Content::NoData, 30, Rcode::NOERROR, vec![soa("Authority", 30, 30)]),
-            (Content::NxDomain, 3600, Rcode::NXDOMAIN, vec![soa("Authority", 300, 3600)]),
+            (
+                Content::NxDomain,
+                3600,
+                Rcode::NXDOMAIN,
+                vec![soa("Authority", 300, 3600)],
+            ),
             (Content::Failure, 0, Rcode::SERVFAIL, vec![soa("Authority", 0, 0)]),
         ] {
             let query = query("Web.n.svc.Cluster.LOCAL", 1);
@@ -460,14 +513,25 @@ mod tests {
             assert_eq!(list(&reply), expected, "{content:?}");
             assert_eq!(reply[12..query.len()], query[12..], "{content:?}");
             let header = Message::from_slice(&reply).unwrap().header();
-            assert_eq!((header.rcode(), header.aa(), header.tc()), (rcode, true, false), "{content:?}");
+            assert_eq!(
+                (header.rcode(), header.aa(), header.tc()),
+                (rcode, true, false),
+                "{content:?}"
+            );
         }
     }
 
     #[test]
     fn puts_addresses_behind_other_records_in_random_order() {
         let data = |last| RuleData::A([10, 0, 0, last].into());
-        let content = records([vec![data(1)], vec![RuleData::Cname("x".into())], (2..20).map(data).collect()].concat());
+        let content = records(
+            [
+                vec![data(1)],
+                vec![RuleData::Cname("x".into())],
+                (2..20).map(data).collect(),
+            ]
+            .concat(),
+        );
         let query = query("a.cluster.local", 1);
         let query = Query::read(&query).unwrap();
         let mut orders = std::collections::HashSet::new();

@@ -216,7 +216,11 @@ async fn puts_what_stands_at_the_target_behind_an_alias() {
         assert_eq!(summary(&replied), ([0x85 | truncated, 0], answers, 0), "{reply}");
         assert_eq!(replied[12..48], asked[12..48], "{reply}");
         let sent = seen.lock().unwrap().last().unwrap().clone();
-        assert_eq!(sent[2..], with_opt(query("www.example.com", 1), 1232, 0x8000, b"")[2..], "{reply}");
+        assert_eq!(
+            sent[2..],
+            with_opt(query("www.example.com", 1), 1232, 0x8000, b"")[2..],
+            "{reply}"
+        );
     }
 }
 

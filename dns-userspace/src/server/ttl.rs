@@ -31,7 +31,10 @@ pub(super) fn flatten(cache: &Cache, name: &Name, opcode: Opcode, body: &mut Bod
     if !cache.takes(name) {
         return;
     }
-    let denies = body.authority.iter().any(|record| matches!(record.data, Data::Soa { .. }));
+    let denies = body
+        .authority
+        .iter()
+        .any(|record| matches!(record.data, Data::Soa { .. }));
     let lowest = body.records_mut().map(|record| record.ttl).min();
     if let Some(ttl) = limit(cache, kind(opcode, body.rcode, denies, !body.answer.is_empty()), lowest) {
         body.records_mut().for_each(|record| record.ttl = ttl);
@@ -114,7 +117,14 @@ mod tests {
     #[test]
     fn an_upstreams_reply_gets_the_lowest_ttl_within_limits() {
         let name = Name::parse("a").unwrap();
-        let record = |ttl: u8| [b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00", &[ttl][..], b"\x00\x04\x0a\x00\x00\x01"].concat();
+        let record = |ttl: u8| {
+            [
+                b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00",
+                &[ttl][..],
+                b"\x00\x04\x0a\x00\x00\x01",
+            ]
+            .concat()
+        };
         let reply = |ttls: &[u8]| {
             let mut reply = query("a", 1);
             (reply[2], reply[7]) = (0x81, ttls.len() as u8);

@@ -117,7 +117,10 @@ mod tests {
         let mut reader = Reader::new(Kind::Service, SourceMetrics::default());
         let service = json!({"metadata": {"name": "web", "namespace": "n", "resourceVersion": "7"}, "spec": 5});
         let reading = reader.read(&service.to_string()).unwrap();
-        assert_eq!((reading.key.to_string().as_str(), reading.version.as_str()), ("n/web", "7"));
+        assert_eq!(
+            (reading.key.to_string().as_str(), reading.version.as_str()),
+            ("n/web", "7")
+        );
         assert_eq!(reading.event, None);
         assert!(reader.read("{\"metadata\": 5}").is_none());
     }

@@ -57,12 +57,18 @@ pub(super) fn page(resource: &Resource, token: &str) -> Result<Request<Vec<u8>>,
 /// Asks for what changes after this version; without one, for all objects and then what changes.
 pub(super) fn watch(resource: &Resource, version: Option<&str>) -> Result<Request<Vec<u8>>, kube::Error> {
     let seconds = WATCH_SECONDS + jitter(std::time::Duration::from_secs(WATCH_SECONDS)).as_secs();
-    let (seconds, always) = (seconds.to_string(), [("watch", "true"), ("allowWatchBookmarks", "true")]);
+    let (seconds, always) = (
+        seconds.to_string(),
+        [("watch", "true"), ("allowWatchBookmarks", "true")],
+    );
     let start = match version {
         Some(version) => [("resourceVersion", version), ("", "")],
         None => [("sendInitialEvents", "true"), ("resourceVersionMatch", "NotOlderThan")],
     };
-    get(resource, &[&always[..], &start, &[("timeoutSeconds", &seconds)]].concat())
+    get(
+        resource,
+        &[&always[..], &start, &[("timeoutSeconds", &seconds)]].concat(),
+    )
 }
 
 fn get(resource: &Resource, parameters: &[(&str, &str)]) -> Result<Request<Vec<u8>>, kube::Error> {
@@ -91,7 +97,10 @@ impl Bookmark {
 
     /// Whether the objects that came before it are all that there are.
     pub(super) fn ends_list(&self) -> bool {
-        self.metadata.annotations.get(LIST_END).is_some_and(|value| value == "true")
+        self.metadata
+            .annotations
+            .get(LIST_END)
+            .is_some_and(|value| value == "true")
     }
 }
 
