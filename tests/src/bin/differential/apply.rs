@@ -11,7 +11,7 @@ use crate::api::{Write, list, write_all};
 use crate::controller::{Slices, expected_slices};
 use crate::world::{Key, Kind, World};
 
-const CONTROLLER_LIMIT: Duration = Duration::from_secs(60);
+const CONTROLLER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Writes what makes `new` of `old`, and waits for the controller.
 ///
@@ -31,8 +31,8 @@ pub(crate) async fn write(client: &Client, old: &World, new: &World) -> Result<(
 /// Writes all but the ends of Namespaces, which it returns.
 async fn write_objects(client: &Client, old: &World, new: &World) -> Result<BTreeSet<String>> {
     let plan = Plan::new(old, new);
-    write_all(client, plan.deletions.into_iter().map(Write::Delete)).await?;
     write_all(client, plan.openings.iter().map(|name| open(name))).await?;
+    write_all(client, plan.deletions.into_iter().map(Write::Delete)).await?;
     write_all(client, plan.writes).await?;
     Ok(plan.closings)
 }
@@ -77,6 +77,7 @@ impl Plan {
         for (key, body) in old.without(new).filter(is_object) {
             if !new.get(key).is_some_and(|other| is_changeable(key.kind, body, other)) {
                 plan.deletions.push(key.clone());
+                plan.openings.insert(key.namespace.clone());
             }
         }
         for (key, body) in new.without(old).filter(is_object) {

@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kube::Client;
+use kube::api::PostParams;
+use kube::{Api, Client};
 use kxdns_tests::agent::METRICS;
-use kxdns_tests::cluster::{Cluster, User};
+use kxdns_tests::cluster::{Cluster, User, object};
 use kxdns_tests::kube_proxy::create_kube_dns;
 use kxdns_tests::metrics::Metrics;
 use kxdns_tests::namespace::Namespace;
@@ -18,6 +19,7 @@ use serde_json::json;
 
 use crate::ask::Asker;
 use crate::corefiles::Corefile;
+use crate::generate::pods::NODE;
 use crate::meaning::Reply;
 use crate::question::Question;
 use crate::world::{Key, Kind, World};
@@ -61,7 +63,10 @@ impl Stage {
             node.add_pod(&PodSpec::new("second", 3))?,
         ];
         create_kube_dns(&cluster, KUBE_DNS, pods[0].ipv4())?;
-        cluster.run(async |client| join_kube_dns(&client, pods[1].ipv4()).await)?;
+        cluster.run(async |client| {
+            join_kube_dns(&client, pods[1].ipv4()).await?;
+            create_node(client).await
+        })?;
         Ok(Stage {
             cluster,
             pods,
@@ -106,6 +111,16 @@ async fn join_kube_dns(client: &Client, address: Ipv4Addr) -> Result<()> {
     });
     world.put(Key::new(Kind::EndpointSlice, "kube-system", "kube-dns-2"), body);
     apply::write(client, &World::default(), &world).await
+}
+
+/// Makes the Node that all Pods are on: the controller leaves out those without one.
+async fn create_node(client: Client) -> Result<()> {
+    let labels = json!({"topology.kubernetes.io/zone": "eu-1a"});
+    let node = object(json!({"metadata": {"name": NODE, "labels": labels}}))?;
+    Api::<k8s_openapi::api::core::v1::Node>::all(client)
+        .create(&PostParams::default(), &node)
+        .await?;
+    Ok(())
 }
 
 fn launch(namespace: &Namespace, program: Program) -> Result<Process> {

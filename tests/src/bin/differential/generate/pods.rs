@@ -12,12 +12,14 @@ pub(crate) const FINALIZER: &str = "kxdns.test/hold";
 /// The annotation of a Pod that is to be terminating.
 pub(crate) const TERMINATING: &str = "kxdns.test/terminating";
 
+/// The Node that they are on.
+pub(crate) const NODE: &str = "node";
+
 /// Adds a Pod.
 pub(crate) fn add(maker: &mut Maker, world: &mut World, namespace: &str) {
     let name = maker.unique("pod");
     let dice = &mut maker.dice;
-    let mut spec =
-        json!({"containers": [{"name": "main", "image": "none", "ports": [{"name": "http", "containerPort": 80}]}]});
+    let mut spec = json!({"nodeName": NODE, "containers": [{"name": "main", "image": "none", "ports": [{"name": "http", "containerPort": 80}]}]});
     if dice.percent(40) {
         spec["hostname"] = json!(dice.word(&words::HOSTNAMES));
         spec["subdomain"] = json!(dice.word(&words::SERVICES));
