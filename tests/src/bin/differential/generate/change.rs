@@ -65,8 +65,9 @@ fn alter_service(maker: &mut Maker, world: &mut World, key: &Key) {
     if spec["type"] == "ExternalName" {
         spec["externalName"] = json!(target);
     } else {
-        let open = spec["type"] == "NodePort" || spec["type"] == "LoadBalancer";
-        spec["ports"] = services::ports(&mut maker.dice, usize::from(open));
+        // Only a headless Service may be without ports.
+        let least = usize::from(spec["clusterIP"] != "None");
+        spec["ports"] = services::ports(&mut maker.dice, least);
     }
 }
 

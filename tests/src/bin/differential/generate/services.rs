@@ -35,8 +35,7 @@ fn clustered(maker: &mut Maker) -> Value {
         _ => vec![ipv6, ipv4],
     };
     let kind = dice.word(&["ClusterIP", "ClusterIP", "NodePort", "LoadBalancer"]);
-    let least = usize::from(kind != "ClusterIP");
-    let mut spec = json!({"type": kind, "ports": ports(dice, least)});
+    let mut spec = json!({"type": kind, "ports": ports(dice, 1)});
     place(&mut spec, &families);
     spread(dice, &mut spec, 40);
     if kind == "ClusterIP" && dice.percent(10) {
