@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::corefiles::Corefile;
 use crate::generate::pods::FINALIZER;
 use crate::generate::slices::SERVICE_NAME;
-use crate::meaning::Reply;
+use crate::meaning::{Meaning, Reply};
 use crate::question::Question;
 use crate::stage::Server;
 use crate::world::{Key, Kind, MARKERS, World};
@@ -68,8 +68,7 @@ pub(crate) fn await_markers(server: &mut Server<'_>, corefile: &Corefile, number
     let zone = "cluster.local";
     let alias = Question::plain(&format!("name.{MARKERS}.svc.{zone}"), Rtype::CNAME);
     server.await_reply(&alias, LIMIT, |reply| answers(reply, &target(number)))?;
-    let is =
-        |exists: bool| move |reply: &Reply| exists == has_rcode(reply, OptRcode::NOERROR) && *reply != Reply::Silence;
+    let is = |exists: bool| move |reply: &Reply| *reply != Reply::Silence && exists == is_own(reply);
     for (number, exists) in [(number, true), (number + 1, false)] {
         let namespace = Question::plain(&format!("{}.svc.{zone}", flag(number)), Rtype::A);
         server.await_reply(&namespace, LIMIT, is(exists))?;
@@ -98,6 +97,8 @@ fn answers(reply: &Reply, data: &str) -> bool {
     })
 }
 
-fn has_rcode(reply: &Reply, rcode: OptRcode) -> bool {
-    reply.meaning().is_some_and(|meaning| meaning.rcode == rcode)
+/// Whether a name exists in the zone. One that does not may be answered by the upstream: it fell through.
+fn is_own(reply: &Reply) -> bool {
+    let own = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR && meaning.flags.contains("AA");
+    reply.meaning().is_some_and(own)
 }
