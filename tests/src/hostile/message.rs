@@ -1,0 +1,351 @@
+//! Hostile messages, made of a seed: each is a query that is wrong in some way, or right in an unusual one.
+
+use super::edns;
+use super::names::{self, QUESTION_AT};
+use super::random::Random;
+use crate::frames::wire_name;
+
+const UDP_LIMIT: usize = 512;
+const SECTIONS: usize = 4;
+
+/// Types with a meaning of their own: A, NS, CNAME, SOA, PTR, HINFO, MX, TXT, AAAA, SRV, NAPTR, OPT, DS, DNSKEY, HTTPS,
+/// TKEY, TSIG, IXFR, AXFR, ANY, CAA and the ends of the range.
+const TYPES: [u16; 26] = [
+    0, 1, 1, 1, 2, 5, 6, 12, 13, 15, 16, 28, 28, 33, 35, 41, 43, 48, 65, 249, 250, 251, 252, 255, 257, 65535,
+];
+
+/// 0, IN, CH, HS, NONE and ANY.
+const CLASSES: [u16; 6] = [0, 1, 3, 4, 254, 255];
+
+/// Makes the message number `number` of a seed; its ID is one that no other message of a few thousand has, and even.
+pub fn make(seed: u64, number: u16) -> Vec<u8> {
+    let mut random = Random::new(seed ^ (u64::from(number) << 32));
+    let mut message = of_family(&mut random, number);
+    if random.once_in(8) {
+        damage(&mut message, &mut random);
+    }
+    set_id(&mut message, number.wrapping_mul(2));
+    message
+}
+
+/// A plain query for an address, to be answered whatever came before.
+pub fn plain_query(name: &str, id: u16) -> Vec<u8> {
+    let mut draft = Draft::new(wire_name(name));
+    draft.flags = 0x0100;
+    let mut message = draft.finish();
+    set_id(&mut message, id);
+    message
+}
+
+/// Sets the ID where the message is long enough to have one.
+pub fn set_id(message: &mut [u8], id: u16) {
+    if let Some(bytes) = message.first_chunk_mut() {
+        *bytes = id.to_be_bytes();
+    }
+}
+
+/// The families take turns.
+fn of_family(random: &mut Random, number: u16) -> Vec<u8> {
+    match number % 10 {
+        0 => header(random),
+        1 => counts(random),
+        2 | 3 => question(random),
+        4 => types(random),
+        5 | 6 => opt(random),
+        7 => records(random),
+        8 => cut(random),
+        _ => overlong(random),
+    }
+}
+
+/// A message in the making.
+struct Draft {
+    flags: u16,
+    /// QDCOUNT, ANCOUNT, NSCOUNT, ARCOUNT.
+    counts: [u16; SECTIONS],
+    name: Vec<u8>,
+    qtype: u16,
+    class: u16,
+    /// What follows the question.
+    rest: Vec<u8>,
+}
+
+impl Draft {
+    fn new(name: Vec<u8>) -> Draft {
+        let counts = [1, 0, 0, 0];
+        Draft {
+            flags: 0x0100,
+            counts,
+            name,
+            qtype: 1,
+            class: 1,
+            rest: Vec::new(),
+        }
+    }
+
+    /// A query for something known, of a common type.
+    fn usual(random: &mut Random) -> Draft {
+        let mut draft = Draft::new(names::known(random));
+        draft.qtype = random.pick([1, 1, 28, 12, 33, 16]);
+        draft
+    }
+
+    fn push(&mut self, section: usize, record: &[u8]) {
+        self.counts[section] += 1;
+        self.rest.extend(record);
+    }
+
+    fn question(&self) -> Vec<u8> {
+        [&self.name[..], &self.qtype.to_be_bytes(), &self.class.to_be_bytes()].concat()
+    }
+
+    fn header(&self) -> Vec<u8> {
+        let words = [0, self.flags].into_iter().chain(self.counts);
+        words.flat_map(u16::to_be_bytes).collect()
+    }
+
+    fn finish(&self) -> Vec<u8> {
+        [self.header(), self.question(), self.rest.clone()].concat()
+    }
+}
+
+/// Every opcode, and any flags.
+fn header(random: &mut Random) -> Vec<u8> {
+    let mut draft = Draft::usual(random);
+    draft.flags = match random.below(3) {
+        0 => random.word(),
+        1 => random.word() & 0x7fff,
+        _ => random.pick([
+            0, 0x0010, 0x0020, 0x0040, 0x0080, 0x0100, 0x0200, 0x0400, 0x2100, 0x2400, 0x0130,
+        ]),
+    };
+    if random.once_in(3) {
+        let record = edns::opt(random);
+        draft.push(3, &record);
+    }
+    draft.finish()
+}
+
+/// 0 to 3 in every count, with what they promise, with less or with more.
+fn counts(random: &mut Random) -> Vec<u8> {
+    let mut draft = Draft::usual(random);
+    let promised: [u16; SECTIONS] = std::array::from_fn(|_| random.pick([0, 0, 1, 1, 2, 3]));
+    let kept = if random.once_in(2) {
+        promised
+    } else {
+        std::array::from_fn(|_| random.pick([0, 1, 2, 3]))
+    };
+    let mut message = draft.header();
+    for _ in 0..kept[0] {
+        message.extend(draft.question());
+    }
+    for _ in 0..kept[1] + kept[2] + kept[3] {
+        message.extend(record(random));
+    }
+    draft.counts = promised;
+    let header = draft.header();
+    message[..header.len()].copy_from_slice(&header);
+    message
+}
+
+/// A name that may be none.
+fn question(random: &mut Random) -> Vec<u8> {
+    let mut draft = Draft::new(names::hostile(random));
+    draft.qtype = random.pick([1, 28, 12, 16, 33]);
+    if random.once_in(4) {
+        let record = edns::opt(random);
+        draft.push(3, &record);
+    }
+    draft.finish()
+}
+
+/// Any type and class.
+fn types(random: &mut Random) -> Vec<u8> {
+    let mut draft = Draft::new(names::known(random));
+    draft.qtype = if random.once_in(6) {
+        random.word()
+    } else {
+        random.pick(TYPES)
+    };
+    draft.class = match random.below(4) {
+        0 => random.pick(CLASSES),
+        1 if random.once_in(2) => random.word(),
+        _ => 1,
+    };
+    if random.once_in(4) {
+        let record = edns::opt(random);
+        draft.push(3, &record);
+    }
+    draft.finish()
+}
+
+/// OPT records: one, two, elsewhere than at the root, in other sections, beside other records.
+fn opt(random: &mut Random) -> Vec<u8> {
+    let mut draft = Draft::usual(random);
+    let owner = if random.once_in(6) { owner(random) } else { vec![0] };
+    let first = edns::opt_at(&owner, random);
+    match random.below(10) {
+        0 => draft.push(1, &first),
+        1 => draft.push(2, &first),
+        2 => {
+            let second = edns::opt(random);
+            draft.push(3, &first);
+            draft.push(3, &second);
+        }
+        3 => {
+            let other = record(random);
+            draft.push(3, &other);
+            draft.push(3, &first);
+        }
+        4 => {
+            let other = record(random);
+            draft.push(3, &first);
+            draft.push(3, &other);
+        }
+        _ => draft.push(3, &first),
+    }
+    draft.finish()
+}
+
+/// A record in each section that may have one.
+fn records(random: &mut Random) -> Vec<u8> {
+    let mut draft = Draft::usual(random);
+    for section in 1..SECTIONS {
+        if random.once_in(2) {
+            let record = record(random);
+            draft.push(section, &record);
+        }
+    }
+    draft.finish()
+}
+
+/// A message with everything in it, cut anywhere.
+fn cut(random: &mut Random) -> Vec<u8> {
+    let mut draft = Draft::usual(random);
+    for section in 1..SECTIONS {
+        if random.once_in(3) {
+            let record = record(random);
+            draft.push(section, &record);
+        }
+    }
+    if draft.counts[3] < 2 {
+        let record = edns::opt(random);
+        draft.push(3, &record);
+    }
+    let mut message = draft.finish();
+    message.truncate(random.below(message.len() + 1));
+    message
+}
+
+/// A message that ends late: by bytes behind its end, or by padding; about as long as UDP allows, or longer.
+fn overlong(random: &mut Random) -> Vec<u8> {
+    let mut draft = Draft::usual(random);
+    let length = random.pick([UDP_LIMIT - 1, UDP_LIMIT, UDP_LIMIT + 1, UDP_LIMIT + 100, 1400, 0]);
+    if random.once_in(2) {
+        let padding = length.saturating_sub(draft.finish().len() + 15);
+        let mut record = vec![0, 0, 41, 4, 208, 0, 0, 0, 0];
+        record.extend((padding as u16 + 4).to_be_bytes());
+        record.extend([0, 12]);
+        record.extend((padding as u16).to_be_bytes());
+        record.extend(vec![0; padding]);
+        draft.push(3, &record);
+    }
+    let mut message = draft.finish();
+    let missing = match length.saturating_sub(message.len()) {
+        0 => random.below(40),
+        missing => missing,
+    };
+    message.extend(random.bytes(missing));
+    message
+}
+
+/// A record, most often one that can be read.
+fn record(random: &mut Random) -> Vec<u8> {
+    if random.once_in(4) {
+        return edns::opt(random);
+    }
+    let rtype = if random.once_in(6) {
+        random.word()
+    } else {
+        random.pick(TYPES)
+    };
+    let data = data(rtype, random);
+    let length = match random.below(12) {
+        0 => data.len().saturating_sub(1),
+        1 => data.len() + 1,
+        _ => data.len(),
+    };
+    let mut record = owner(random);
+    record.extend(rtype.to_be_bytes());
+    record.extend(random.pick(CLASSES).to_be_bytes());
+    record.extend((random.any() as u32).to_be_bytes());
+    record.extend((length as u16).to_be_bytes());
+    record.extend(data);
+    record
+}
+
+/// A record's owner: often the question's name, by a pointer.
+fn owner(random: &mut Random) -> Vec<u8> {
+    match random.below(4) {
+        0 => names::hostile(random),
+        1 => names::known(random),
+        2 => vec![0],
+        _ => vec![0xc0, QUESTION_AT as u8],
+    }
+}
+
+/// A record's data: often of the form that its type asks for.
+fn data(rtype: u16, random: &mut Random) -> Vec<u8> {
+    let any = random.below(24);
+    match rtype {
+        _ if random.once_in(5) => random.bytes(any),
+        1 => random.bytes(4),
+        28 => random.bytes(16),
+        2 | 5 | 12 => owner(random),
+        6 => [owner(random), owner(random), random.bytes(20)].concat(),
+        15 => [random.bytes(2), owner(random)].concat(),
+        16 => [vec![any as u8], random.bytes(any)].concat(),
+        33 => [random.bytes(6), owner(random)].concat(),
+        _ => random.bytes(any),
+    }
+}
+
+/// Changes a few bytes anywhere.
+fn damage(message: &mut Vec<u8>, random: &mut Random) {
+    for _ in 0..=random.below(3) {
+        let at = random.below(message.len());
+        match random.below(4) {
+            0 => message.insert(at, random.byte()),
+            1 if at < message.len() => drop(message.remove(at)),
+            _ => {
+                if let Some(byte) = message.get_mut(at) {
+                    *byte = random.byte();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_same_seed_and_number_make_the_same_message() {
+        assert!((0..1000).all(|number| make(1, number) == make(1, number)));
+    }
+
+    #[test]
+    fn messages_hardly_ever_repeat() {
+        let all: HashSet<Vec<u8>> = (0..5000).map(|number| make(1, number)[..].to_vec()).collect();
+        assert!(all.len() > 4900, "{}", all.len());
+    }
+
+    #[test]
+    fn every_length_of_a_header_occurs() {
+        let lengths: HashSet<usize> = (0..20_000).map(|number| make(1, number).len()).collect();
+        assert!((0..=20).all(|length| lengths.contains(&length)), "{lengths:?}");
+    }
+}

@@ -1,0 +1,131 @@
+//! The server behind both servers under test: it answers every query by a text that says what it was asked.
+//!
+//! So whatever one of them changes on the way, and the other does not, shows in their replies. It is strict: a query
+//! that does not hold what its header promises gets FORMERR.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::thread;
+
+use anyhow::{Context, Result};
+
+use super::conversation::frame;
+use super::meaning::Meaning;
+use super::names::QUESTION_AT;
+use crate::namespace::Namespace;
+
+const FORMERR: u8 = 1;
+const TYPE_TXT: [u8; 2] = [0, 16];
+const TYPE_OPT: [u8; 2] = [0, 41];
+const TTL: [u8; 4] = [0, 0, 0, 60];
+const MAX_TEXT: usize = 255;
+
+/// Starts answering at this address of a namespace over UDP and TCP, for as long as the process runs.
+pub fn start(namespace: &Namespace, address: SocketAddr) -> Result<()> {
+    let socket = namespace.udp_at(address)?;
+    let listener = namespace.listen(address)?;
+    thread::spawn(move || serve_datagrams(&socket));
+    thread::spawn(move || serve_connections(&listener));
+    Ok(())
+}
+
+fn serve_datagrams(socket: &UdpSocket) -> Result<()> {
+    let mut buffer = [0; 1 << 16];
+    loop {
+        let (length, sender) = socket.recv_from(&mut buffer)?;
+        if let Some(reply) = reply(&buffer[..length]) {
+            // A client that has given up is of no interest.
+            let _ = socket.send_to(&reply, sender);
+        }
+    }
+}
+
+fn serve_connections(listener: &TcpListener) -> Result<()> {
+    loop {
+        let (stream, _) = listener.accept()?;
+        thread::spawn(move || serve_connection(stream));
+    }
+}
+
+fn serve_connection(mut stream: TcpStream) -> Result<()> {
+    loop {
+        let mut length = [0; 2];
+        stream.read_exact(&mut length)?;
+        let mut query = vec![0; u16::from_be_bytes(length).into()];
+        stream.read_exact(&mut query)?;
+        stream.write_all(&frame(&reply(&query).context("no query")?))?;
+    }
+}
+
+/// The reply to a query; none to what has no question.
+fn reply(query: &[u8]) -> Option<Vec<u8>> {
+    let question = query.get(QUESTION_AT..question_end(query)?)?;
+    let (rcode, answer, opt) = match Meaning::read(query) {
+        Ok(meaning) => (0, answer(&meaning), opt(&meaning)),
+        Err(_) => (FORMERR, Vec::new(), Vec::new()),
+    };
+    let count = |records: &[u8]| u8::from(!records.is_empty());
+    let flags = [query[2] & 0x79 | 0x80, 0x80 | query[3] & 0x10 | rcode];
+    let counts = [0, 1, 0, count(&answer), 0, 0, 0, count(&opt)];
+    Some([&query[..2], &flags, &counts, question, &answer, &opt].concat())
+}
+
+/// Where the question ends, whose name is not compressed: whoever passes a query on has read it.
+fn question_end(query: &[u8]) -> Option<usize> {
+    let mut at = QUESTION_AT;
+    loop {
+        match *query.get(at)? {
+            0 => return Some(at + 5),
+            length @ 1..64 => at += 1 + usize::from(length),
+            _ => return None,
+        }
+    }
+}
+
+/// A TXT record of the question's name: the query's flags, counts and records.
+fn answer(query: &Meaning) -> Vec<u8> {
+    let mut text = format!(
+        "flags {:04x} counts {:?} records {:?}",
+        query.flags, query.counts, query.records
+    );
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    let length = text.len() as u8;
+    let mut record = vec![0xc0, QUESTION_AT as u8];
+    record.extend(TYPE_TXT);
+    record.extend([0, 1]);
+    record.extend(TTL);
+    record.extend([0, length + 1, length]);
+    record.extend(text.bytes());
+    record
+}
+
+/// An OPT record with nothing in it, where the query has one.
+fn opt(query: &Meaning) -> Vec<u8> {
+    match query.records[2].iter().any(|record| record.starts_with("OPT ")) {
+        true => [&[0][..], &TYPE_OPT, &[4, 208], &[0; 6]].concat(),
+        false => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::plain_query;
+    use super::*;
+
+    #[test]
+    fn a_reply_tells_what_was_asked() {
+        let reply = Meaning::read(&reply(&plain_query("example.com", 1)).unwrap()).unwrap();
+        assert_eq!(reply.flags, 0x8180);
+        assert!(
+            reply.records[0][0].contains("flags 0100 counts [1, 0, 0, 0]"),
+            "{reply}"
+        );
+    }
+
+    #[test]
+    fn a_query_that_promises_too_much_gets_formerr() {
+        let mut query = plain_query("example.com", 1);
+        query[11] = 1;
+        assert_eq!(Meaning::read(&reply(&query).unwrap()).unwrap().flags, 0x8181);
+    }
+}
