@@ -54,6 +54,14 @@ impl Conversation {
     pub fn bytes(&self) -> Vec<u8> {
         self.messages.iter().flat_map(|message| frame(message)).collect()
     }
+
+    /// The messages and what is left of one at the end, but no good query.
+    pub fn all_bytes(&self) -> Vec<u8> {
+        match &self.ending {
+            Ending::Probe(_) => self.bytes(),
+            Ending::Finish(tail) => [&self.bytes()[..], tail].concat(),
+        }
+    }
 }
 
 /// A message behind its length (RFC 1035, 4.2.2).

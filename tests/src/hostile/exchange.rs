@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use super::conversation::{Conversation, Ending, frame};
 use super::meaning::{Meaning, hex};
+use super::report::Account;
 use crate::namespace::Namespace;
 
 /// A server that has not answered a good query by then never will.
@@ -39,12 +40,36 @@ impl Reply {
         }
     }
 
+    fn kind(&self) -> String {
+        match self {
+            Reply::Read(meaning) => meaning.kind(),
+            Reply::Unreadable(..) => "unreadable".to_owned(),
+        }
+    }
+
     /// Says whether both mean the same.
     pub fn agrees(&self, other: &Reply) -> bool {
         match (self, other) {
             (Reply::Read(one), Reply::Read(other)) => one.agrees(other),
             _ => self == other,
         }
+    }
+}
+
+/// Says whether two servers replied the same, or neither did.
+pub fn agree(replies: &[Option<Reply>; 2]) -> bool {
+    match replies {
+        [Some(one), Some(other)] => one.agrees(other),
+        [one, other] => one.is_none() && other.is_none(),
+    }
+}
+
+/// Tells of a reply, or of silence.
+pub fn account_of(reply: &Option<Reply>) -> Account {
+    let silence = || "silence".to_owned();
+    Account {
+        kind: reply.as_ref().map_or_else(silence, Reply::kind),
+        full: reply.as_ref().map_or_else(silence, Reply::to_string),
     }
 }
 
@@ -145,6 +170,18 @@ impl Talk {
         self.closed == other.closed
             && self.replies.len() == other.replies.len()
             && pairs().all(|((id, one), (other_id, other))| id == other_id && one.agrees(other))
+    }
+}
+
+impl Talk {
+    /// Tells of it.
+    pub fn account(&self) -> Account {
+        let kinds = self.replies.iter().map(|(_, reply)| reply.kind());
+        let end = if self.closed { "closed" } else { "open" };
+        Account {
+            kind: kinds.chain([end.to_owned()]).collect::<Vec<_>>().join(" / "),
+            full: self.to_string(),
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use domain::rdata::{AllRecordData, Soa};
 
 const HEADER_LEN: usize = 12;
 
+const AA: u16 = 0x0400;
+const RCODE: u16 = 0x000f;
 /// The flag of a truncated reply.
 const TC: u16 = 0x0200;
 
@@ -61,6 +63,13 @@ impl Meaning {
             true => self.without_records() == other.without_records(),
             false => self == other,
         }
+    }
+
+    /// A few words: the response code and what decides most.
+    pub fn kind(&self) -> String {
+        let aa = if self.flags & AA == 0 { "" } else { " AA" };
+        let tc = if self.is_truncated() { " TC" } else { "" };
+        format!("rcode {}{aa}{tc} counts {:?}", self.flags & RCODE, self.counts)
     }
 
     fn is_truncated(&self) -> bool {

@@ -2,9 +2,10 @@
 //!
 //! [`message`] makes messages and [`conversation`] what is written to a TCP connection, both of a seed. [`exchange`] sends
 //! them and says what came back, [`meaning`] reads a reply as far as two servers must agree on it, and [`shrink`]
-//! takes away what a disagreement does not need. [`upstream`] stands behind both servers, for names that are not the
+//! takes away what a disagreement does not need. [`compare`] puts these together over a [`stage`], and [`upstream`] stands behind both servers, for names that are not the
 //! cluster's, and tells in its answers what it was asked.
 
+pub mod compare;
 pub mod conversation;
 pub mod edns;
 pub mod exchange;
@@ -12,5 +13,7 @@ pub mod meaning;
 pub mod message;
 pub mod names;
 pub mod random;
+pub mod report;
 pub mod shrink;
+pub mod stage;
 pub mod upstream;
