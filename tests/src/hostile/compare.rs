@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::conversation::Conversation;
-use super::exchange::{Datagram, Reply, Talk, account_of, agree, converse, time_patience};
+use super::exchange::{Datagram, Reply, Talk, account_of, accounts_of, agree, converse, time_patience};
 use super::meaning::hex;
 use super::message::{make, plain_query};
 use super::report::{Account, Report};
@@ -82,14 +82,14 @@ impl<'a> Comparison<'a> {
 
     fn report_message(&mut self, message: &[u8], talks: &[Talk; 2]) -> Result<()> {
         let stage = self.stage;
-        let accounts = talks.each_ref().map(Talk::account);
+        let accounts = accounts_of(talks);
         self.report.add("TCP", &accounts, || {
             let least = shrink(message, |bytes| {
                 let talks = converse_about(stage, bytes)?;
-                Ok(!talks[0].agrees(&talks[1]) && are_alike(&talks.each_ref().map(Talk::account), &accounts))
+                Ok(!talks[0].agrees(&talks[1]) && are_alike(&accounts_of(&talks), &accounts))
             })?;
             let talks = converse_about(stage, &least)?;
-            Ok((least, talks.each_ref().map(Talk::account)))
+            Ok((least, accounts_of(&talks)))
         })
     }
 
@@ -102,11 +102,11 @@ impl<'a> Comparison<'a> {
             if talks[0].agrees(&talks[1]) {
                 continue;
             }
-            let accounts = talks.each_ref().map(Talk::account);
+            let accounts = accounts_of(&talks);
             self.report.add("conversation", &accounts, || {
                 let least = shrink_conversation(stage, conversation)?;
                 let talks = converse_with_both(stage, &least)?;
-                Ok((least.all_bytes(), talks.each_ref().map(Talk::account)))
+                Ok((least.all_bytes(), accounts_of(&talks)))
             })?;
         }
         Ok(())

@@ -173,15 +173,24 @@ impl Talk {
     }
 }
 
+/// Tells of two talks: their kind is that of the first replies that differ, or how they end.
+pub fn accounts_of(talks: &[Talk; 2]) -> [Account; 2] {
+    let [one, other] = talks;
+    let pairs = || one.replies.iter().zip(&other.replies);
+    let alike = pairs().take_while(|((id, one), (other_id, other))| id == other_id && one.agrees(other));
+    let first = alike.count();
+    talks.each_ref().map(|talk| Account {
+        kind: match talk.replies.get(first) {
+            Some((_, reply)) => reply.kind(),
+            None => talk.end().to_owned(),
+        },
+        full: talk.to_string(),
+    })
+}
+
 impl Talk {
-    /// Tells of it.
-    pub fn account(&self) -> Account {
-        let kinds = self.replies.iter().map(|(_, reply)| reply.kind());
-        let end = if self.closed { "closed" } else { "open" };
-        Account {
-            kind: kinds.chain([end.to_owned()]).collect::<Vec<_>>().join(" / "),
-            full: self.to_string(),
-        }
+    fn end(&self) -> &'static str {
+        if self.closed { "closed" } else { "kept open" }
     }
 }
 
@@ -190,7 +199,7 @@ impl fmt::Display for Talk {
         for (id, reply) in &self.replies {
             writeln!(f, "{:04x} {reply}", id.unwrap_or_default())?;
         }
-        f.write_str(if self.closed { "closed" } else { "kept open" })
+        f.write_str(self.end())
     }
 }
 

@@ -11,7 +11,7 @@ use super::meaning::hex;
 const TOLD_OF_A_KIND: usize = 2;
 
 /// How many are told in full altogether: making each of them small takes hundreds of questions.
-const TOLD: usize = 40;
+const TOLD: usize = 100;
 
 /// What a server did, in a few words and in full.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 
 use anyhow::{Context, Result};
+use domain::base::Message;
 
 use super::conversation::frame;
 use super::meaning::Meaning;
@@ -62,11 +63,14 @@ fn serve_connection(mut stream: TcpStream) -> Result<()> {
 fn reply(query: &[u8]) -> Option<Vec<u8>> {
     let question = query.get(QUESTION_AT..question_end(query)?)?;
     let (rcode, answer, opt) = match Meaning::read(query) {
-        Ok(meaning) => (0, answer(&meaning), opt(&meaning)),
+        Ok(meaning) => (0, answer(&meaning, query), opt(&meaning, question)),
         Err(_) => (FORMERR, Vec::new(), Vec::new()),
     };
     let count = |records: &[u8]| u8::from(!records.is_empty());
-    let flags = [query[2] & 0x79 | 0x80, 0x80 | query[3] & 0x10 | rcode];
+    // One upstream is authoritative, another one validates.
+    let aa_ad = [0, 0x0400, 0x0020][question.len() % 3];
+    let [first, second] = u16::to_be_bytes(aa_ad);
+    let flags = [query[2] & 0x79 | 0x80 | first, 0x80 | query[3] & 0x10 | second | rcode];
     let counts = [0, 1, 0, count(&answer), 0, 0, 0, count(&opt)];
     Some([&query[..2], &flags, &counts, question, &answer, &opt].concat())
 }
@@ -84,14 +88,9 @@ fn question_end(query: &[u8]) -> Option<usize> {
 }
 
 /// A TXT record of the question's name: the query's flags, counts and records.
-fn answer(query: &Meaning) -> Vec<u8> {
-    let records = format!("{:?}", query.records);
-    let mut text = format!(
-        "flags {:04x} counts {:?} sum {:08x} records {records}",
-        query.flags,
-        query.counts,
-        sum(&records)
-    );
+fn answer(query: &Meaning, bytes: &[u8]) -> Vec<u8> {
+    let records = describe(bytes).unwrap_or_default();
+    let mut text = format!("flags {:04x} counts {:?} records {records}", query.flags, query.counts);
     text.truncate(text.floor_char_boundary(MAX_TEXT));
     let length = text.len() as u8;
     let mut record = vec![0xc0, QUESTION_AT as u8];
@@ -103,17 +102,25 @@ fn answer(query: &Meaning) -> Vec<u8> {
     record
 }
 
-/// Stands for text that does not fit.
-fn sum(text: &str) -> u32 {
-    text.bytes()
-        .fold(0, |sum, byte| sum.wrapping_mul(0x0100_0193) ^ u32::from(byte))
+/// Type, class and TTL of each record. What CoreDNS makes of data while it passes them on is of no interest.
+fn describe(query: &[u8]) -> Option<String> {
+    let records = Message::from_slice(query).ok()?.iter().map(|record| {
+        let (record, _) = record.ok()?;
+        let [rtype, class] = [record.rtype().to_int(), record.class().to_int()];
+        Some(format!("{rtype}/{class}/{:x} ", record.ttl().as_secs()))
+    });
+    records.collect()
 }
 
-/// An OPT record with nothing in it, where the query has one.
-fn opt(query: &Meaning) -> Vec<u8> {
-    match query.records[2].iter().any(|record| record.starts_with("OPT ")) {
-        true => [&[0][..], &TYPE_OPT, &[4, 208], &[0; 6]].concat(),
-        false => Vec::new(),
+/// An OPT record where the query has one, but not from every upstream; from some of them with flags and an option.
+fn opt(query: &Meaning, question: &[u8]) -> Vec<u8> {
+    let asked = query.records[2].iter().any(|record| record.starts_with("OPT "));
+    let head = [&[0][..], &TYPE_OPT, &[4, 208, 0, 0]].concat();
+    match question.len() % 4 {
+        0 if asked => [&head[..], &[0x80, 0, 0, 6, 0, 3, 0, 2, b'i', b'd']].concat(),
+        1 => Vec::new(),
+        _ if asked => [&head[..], &[0; 4]].concat(),
+        _ => Vec::new(),
     }
 }
 
@@ -125,7 +132,7 @@ mod tests {
     #[test]
     fn a_reply_tells_what_was_asked() {
         let reply = Meaning::read(&reply(&plain_query("example.com", 1)).unwrap()).unwrap();
-        assert_eq!(reply.flags, 0x8180);
+        assert_eq!(reply.flags & 0x800f, 0x8000);
         assert!(
             reply.records[0][0].contains("flags 0100 counts [1, 0, 0, 0]"),
             "{reply}"
@@ -136,6 +143,6 @@ mod tests {
     fn a_query_that_promises_too_much_gets_formerr() {
         let mut query = plain_query("example.com", 1);
         query[11] = 1;
-        assert_eq!(Meaning::read(&reply(&query).unwrap()).unwrap().flags, 0x8181);
+        assert_eq!(Meaning::read(&reply(&query).unwrap()).unwrap().flags & 0x800f, 0x8001);
     }
 }
