@@ -16,6 +16,7 @@ pub mod dns;
 pub mod empty;
 pub mod figures;
 pub mod frames;
+pub mod fuzzing;
 pub mod hostile;
 pub mod kube_proxy;
 pub mod load;

@@ -112,13 +112,15 @@ fn describe(query: &[u8]) -> Option<String> {
     records.collect()
 }
 
-/// An OPT record where the query has one, but not from every upstream; from some of them with flags and an option.
+/// An OPT record where the query has one, but not from every upstream, and from some of them where it has none; some have
+/// flags and an option in it.
 fn opt(query: &Meaning, question: &[u8]) -> Vec<u8> {
     let asked = query.records[2].iter().any(|record| record.starts_with("OPT "));
     let head = [&[0][..], &TYPE_OPT, &[4, 208, 0, 0]].concat();
     match question.len() % 4 {
         0 if asked => [&head[..], &[0x80, 0, 0, 6, 0, 3, 0, 2, b'i', b'd']].concat(),
         1 => Vec::new(),
+        3 if question.len() % 3 == 0 => [&head[..], &[0; 4]].concat(),
         _ if asked => [&head[..], &[0; 4]].concat(),
         _ => Vec::new(),
     }
