@@ -7,6 +7,7 @@
 
 pub mod compare;
 pub mod conversation;
+pub mod deviations;
 pub mod edns;
 pub mod exchange;
 pub mod meaning;
