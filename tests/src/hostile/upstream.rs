@@ -120,7 +120,7 @@ fn opt(query: &Meaning, question: &[u8]) -> Vec<u8> {
     match question.len() % 4 {
         0 if asked => [&head[..], &[0x80, 0, 0, 6, 0, 3, 0, 2, b'i', b'd']].concat(),
         1 => Vec::new(),
-        3 if question.len() % 3 == 0 => [&head[..], &[0; 4]].concat(),
+        3 if question.len().is_multiple_of(3) => [&head[..], &[0; 4]].concat(),
         _ if asked => [&head[..], &[0; 4]].concat(),
         _ => Vec::new(),
     }
