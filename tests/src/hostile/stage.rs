@@ -146,7 +146,7 @@ fn services() -> Result<[Service; 4]> {
         service("headless", &["None"])?,
         alias("alias", "www.example.com")?,
         alias("inner-alias", KNOWN)?,
-        service("web", &["10.96.1.1"])?,
+        service("web", &["10.96.1.1", "fd00:96::101"])?,
     ])
 }
 
