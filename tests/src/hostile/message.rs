@@ -44,16 +44,19 @@ pub fn set_id(message: &mut [u8], id: u16) {
     }
 }
 
-/// The families take turns.
+/// The families take turns; `turn` lets one go through all that there is of a few things.
 fn of_family(random: &mut Random, number: u16) -> Vec<u8> {
+    let turn = usize::from(number / 10);
     match number % 10 {
         0 => header(random),
-        1 => counts(random),
-        2 | 3 => question(random),
+        1 => counts(random, turn),
+        2 => question(random),
+        3 if turn.is_multiple_of(4) => chain(random),
+        3 => question(random),
         4 => types(random),
         5 | 6 => opt(random),
         7 => records(random),
-        8 => cut(random),
+        8 => cut(random, turn),
         _ => overlong(random),
     }
 }
@@ -127,9 +130,9 @@ fn header(random: &mut Random) -> Vec<u8> {
 }
 
 /// 0 to 3 in every count, with what they promise, with less or with more.
-fn counts(random: &mut Random) -> Vec<u8> {
+fn counts(random: &mut Random, turn: usize) -> Vec<u8> {
     let mut draft = Draft::usual(random);
-    let promised: [u16; SECTIONS] = std::array::from_fn(|_| random.pick([0, 0, 1, 1, 2, 3]));
+    let promised: [u16; SECTIONS] = std::array::from_fn(|section| (turn >> (2 * section)) as u16 & 3);
     let kept = if random.once_in(2) {
         promised
     } else {
@@ -155,6 +158,21 @@ fn question(random: &mut Random) -> Vec<u8> {
     if random.once_in(4) {
         let record = edns::opt(random);
         draft.push(3, &record);
+    }
+    draft.finish()
+}
+
+/// A name that is a pointer to a pointer, and so on; a name at the end, or no end.
+fn chain(random: &mut Random) -> Vec<u8> {
+    let pointer = |target: usize| [0xc0 | (target >> 8) as u8, target as u8];
+    let first = QUESTION_AT + 6;
+    let mut draft = Draft::new(pointer(first).to_vec());
+    let length = random.pick([1, 2, 5, 9, 10, 11, 125, 126, 127, 128]);
+    let next = (1..=length).flat_map(|step| pointer(first + 2 * step));
+    draft.rest = next.collect();
+    match random.below(3) {
+        0 => draft.rest.extend(pointer(first)),
+        _ => draft.rest.extend(names::known(random)),
     }
     draft.finish()
 }
@@ -220,7 +238,7 @@ fn records(random: &mut Random) -> Vec<u8> {
 }
 
 /// A message with everything in it, cut anywhere.
-fn cut(random: &mut Random) -> Vec<u8> {
+fn cut(random: &mut Random, turn: usize) -> Vec<u8> {
     let mut draft = Draft::usual(random);
     for section in 1..SECTIONS {
         if random.once_in(3) {
@@ -233,7 +251,7 @@ fn cut(random: &mut Random) -> Vec<u8> {
         draft.push(3, &record);
     }
     let mut message = draft.finish();
-    message.truncate(random.below(message.len() + 1));
+    message.truncate(turn % (message.len() + 1));
     message
 }
 
