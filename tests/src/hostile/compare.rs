@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::conversation::Conversation;
-use super::exchange::{Datagram, Reply, Talk, account_of, accounts_of, agree, converse, time_patience};
+use super::exchange::{Datagram, Reply, account_of, agree};
 use super::meaning::hex;
 use super::message::{make, plain_query};
 use super::report::{Account, Report};
 use super::shrink::shrink;
 use super::stage::{KNOWN, Stage};
+use super::talk::{Talk, accounts_of, converse, time_patience};
 
 /// How long a reply over UDP may take that comes after that of the good query behind it.
 const PATIENCE: Duration = Duration::from_millis(20);

@@ -2,7 +2,7 @@
 
 use super::random::Random;
 
-/// Options that have a form of their own: NSID, DAU, ECS, EXPIRE, COOKIE, TCP-KEEPALIVE, PADDING, CHAIN, KEY-TAG, EDE.
+/// Options that have a form of their own: NSID, DAU, ECS, EXPIRE, COOKIE, TCP-KEEPALIVE, PADDING and others.
 const CODES: [u16; 14] = [0, 1, 3, 5, 8, 9, 10, 11, 12, 13, 14, 15, 26946, 65535];
 
 /// An OPT record of the root.

@@ -1,22 +1,13 @@
 //! Hostile messages, made of a seed: each is a query that is wrong in some way, or right in an unusual one.
 
+use super::draft::{Draft, SECTIONS};
 use super::edns;
 use super::names::{self, QUESTION_AT};
 use super::random::Random;
+use super::record::{CLASSES, TYPES, owner, record};
 use crate::frames::wire_name;
 
 const UDP_LIMIT: usize = 512;
-const SECTIONS: usize = 4;
-
-/// Types with a meaning of their own: A, NS, CNAME, SOA, PTR, HINFO, MX, TXT, AAAA, SRV, NAPTR, OPT, DS, DNSKEY, HTTPS,
-/// TKEY, TSIG, IXFR, AXFR, ANY, CAA and the ends of the range.
-const TYPES: [u16; 26] = [
-    0, 1, 1, 1, 2, 5, 6, 12, 13, 15, 16, 28, 28, 33, 35, 41, 43, 48, 65, 249, 250, 251, 252, 255, 257, 65535,
-];
-
-/// 0, IN, CH, HS, NONE and ANY.
-const CLASSES: [u16; 6] = [0, 1, 3, 4, 254, 255];
-
 /// Makes the message number `number` of a seed; its ID is one that no other message of a few thousand has, and even.
 pub fn make(seed: u64, number: u16) -> Vec<u8> {
     let mut random = Random::new(seed ^ (u64::from(number) << 32));
@@ -58,57 +49,6 @@ fn of_family(random: &mut Random, number: u16) -> Vec<u8> {
         7 => records(random),
         8 => cut(random, turn),
         _ => overlong(random),
-    }
-}
-
-/// A message in the making.
-struct Draft {
-    flags: u16,
-    /// QDCOUNT, ANCOUNT, NSCOUNT, ARCOUNT.
-    counts: [u16; SECTIONS],
-    name: Vec<u8>,
-    qtype: u16,
-    class: u16,
-    /// What follows the question.
-    rest: Vec<u8>,
-}
-
-impl Draft {
-    fn new(name: Vec<u8>) -> Draft {
-        let counts = [1, 0, 0, 0];
-        Draft {
-            flags: 0x0100,
-            counts,
-            name,
-            qtype: 1,
-            class: 1,
-            rest: Vec::new(),
-        }
-    }
-
-    /// A query for something known, of a common type.
-    fn usual(random: &mut Random) -> Draft {
-        let mut draft = Draft::new(names::known(random));
-        draft.qtype = random.pick([1, 1, 28, 12, 33, 16]);
-        draft
-    }
-
-    fn push(&mut self, section: usize, record: &[u8]) {
-        self.counts[section] += 1;
-        self.rest.extend(record);
-    }
-
-    fn question(&self) -> Vec<u8> {
-        [&self.name[..], &self.qtype.to_be_bytes(), &self.class.to_be_bytes()].concat()
-    }
-
-    fn header(&self) -> Vec<u8> {
-        let words = [0, self.flags].into_iter().chain(self.counts);
-        words.flat_map(u16::to_be_bytes).collect()
-    }
-
-    fn finish(&self) -> Vec<u8> {
-        [self.header(), self.question(), self.rest.clone()].concat()
     }
 }
 
@@ -275,57 +215,6 @@ fn overlong(random: &mut Random) -> Vec<u8> {
     };
     message.extend(random.bytes(missing));
     message
-}
-
-/// A record, most often one that can be read.
-fn record(random: &mut Random) -> Vec<u8> {
-    if random.once_in(4) {
-        return edns::opt(random);
-    }
-    let rtype = if random.once_in(6) {
-        random.word()
-    } else {
-        random.pick(TYPES)
-    };
-    let data = data(rtype, random);
-    let length = match random.below(12) {
-        0 => data.len().saturating_sub(1),
-        1 => data.len() + 1,
-        _ => data.len(),
-    };
-    let mut record = owner(random);
-    record.extend(rtype.to_be_bytes());
-    record.extend(random.pick(CLASSES).to_be_bytes());
-    record.extend((random.any() as u32).to_be_bytes());
-    record.extend((length as u16).to_be_bytes());
-    record.extend(data);
-    record
-}
-
-/// A record's owner: often the question's name, by a pointer.
-fn owner(random: &mut Random) -> Vec<u8> {
-    match random.below(4) {
-        0 => names::hostile(random),
-        1 => names::known(random),
-        2 => vec![0],
-        _ => vec![0xc0, QUESTION_AT as u8],
-    }
-}
-
-/// A record's data: often of the form that its type asks for.
-fn data(rtype: u16, random: &mut Random) -> Vec<u8> {
-    let any = random.below(24);
-    match rtype {
-        _ if random.once_in(5) => random.bytes(any),
-        1 => random.bytes(4),
-        28 => random.bytes(16),
-        2 | 5 | 12 => owner(random),
-        6 => [owner(random), owner(random), random.bytes(20)].concat(),
-        15 => [random.bytes(2), owner(random)].concat(),
-        16 => [vec![any as u8], random.bytes(any)].concat(),
-        33 => [random.bytes(6), owner(random)].concat(),
-        _ => random.bytes(any),
-    }
 }
 
 /// Changes a few bytes anywhere.
