@@ -37,6 +37,16 @@ fn connections_are_answered_as_by_coredns() -> Result<()> {
     agent.stop()
 }
 
+#[test]
+fn odd_replies_of_an_upstream_are_treated_as_by_coredns() -> Result<()> {
+    let stage = Stage::build()?;
+    let agent = stage.start_agent()?;
+    let mut comparison = Comparison::new(&stage, seed()?);
+    comparison.ask_for_oddities()?;
+    check(&comparison)?;
+    agent.stop()
+}
+
 /// Without this, a disagreement might be the test's own doing.
 #[test]
 fn coredns_agrees_with_itself() -> Result<()> {
@@ -46,6 +56,7 @@ fn coredns_agrees_with_itself() -> Result<()> {
     comparison.send_datagrams(MESSAGES / 10)?;
     comparison.send_messages(MESSAGES / 10)?;
     comparison.have_conversations(CONVERSATIONS / 10)?;
+    comparison.ask_for_oddities()?;
     check(&comparison)
 }
 

@@ -11,6 +11,7 @@ use super::conversation::Conversation;
 use super::exchange::{Datagram, Reply, account_of, agree};
 use super::meaning::hex;
 use super::message::{make, plain_query};
+use super::oddities;
 use super::report::{Account, Report};
 use super::shrink::shrink;
 use super::stage::{KNOWN, Stage};
@@ -20,6 +21,8 @@ use super::talk::{Talk, accounts_of, converse, time_patience};
 const PATIENCE: Duration = Duration::from_millis(20);
 /// The same for a server that seems to be silent where the other is not.
 const LONG_PATIENCE: Duration = Duration::from_millis(300);
+/// By then every server has given an upstream up.
+const LONGEST_FORWARD: Duration = Duration::from_secs(7);
 /// By then every server has closed a connection on which nothing is said.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -113,6 +116,36 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
+    /// Asks for every oddity of the upstream, over both transports, all at the same time since some take seconds.
+    pub fn ask_for_oddities(&mut self) -> Result<()> {
+        let stage = self.stage;
+        let cases = thread::scope(|scope| {
+            let ask = |(number, name): (usize, &'static str)| {
+                let query = plain_query(&format!("{name}.example"), number as u16 * 2);
+                scope.spawn(move || ask_over_both(stage, &query))
+            };
+            let asked: Vec<_> = oddities::names().enumerate().map(ask).collect();
+            let cases = asked
+                .into_iter()
+                .map(|asked| asked.join().unwrap_or_else(|payload| resume_unwind(payload)));
+            cases.collect::<Result<Vec<_>>>()
+        })?;
+        for (name, (query, replies, talks)) in oddities::names().zip(cases) {
+            if !agree(&replies) {
+                let accounts = replies.each_ref().map(account_of);
+                self.report.add(&format!("UDP, {name}"), &accounts.clone(), || {
+                    Ok((query.clone(), accounts))
+                })?;
+            }
+            if !talks[0].agrees(&talks[1]) {
+                let accounts = accounts_of(&talks);
+                self.report
+                    .add(&format!("TCP, {name}"), &accounts.clone(), || Ok((query, accounts)))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Times how long connections are kept on which nothing more is said; a second more or less is the same.
     pub fn time_connections(&mut self) -> Result<()> {
         let query = Conversation::of(plain_query(KNOWN, 1), Vec::new()).bytes();
@@ -152,6 +185,13 @@ fn exchange(sockets: &[UdpSocket; 2], message: &[u8], patience: Duration) -> Res
         reply.with_context(|| format!("after {}", hex(message)))
     };
     Ok([receive(one)?, receive(other)?])
+}
+
+type Case = (Vec<u8>, [Option<Reply>; 2], [Talk; 2]);
+
+fn ask_over_both(stage: &Stage, query: &[u8]) -> Result<Case> {
+    let replies = exchange(&sockets(stage)?, query, LONGEST_FORWARD)?;
+    Ok((query.to_vec(), replies, converse_about(stage, query)?))
 }
 
 /// The good query behind a message, with an ID that is not the message's.

@@ -13,6 +13,7 @@ use domain::base::Message;
 use super::conversation::frame;
 use super::meaning::Meaning;
 use super::names::QUESTION_AT;
+use super::oddities::bend;
 use crate::namespace::Namespace;
 
 const FORMERR: u8 = 1;
@@ -59,7 +60,7 @@ fn serve_connection(mut stream: TcpStream) -> Result<()> {
     }
 }
 
-/// The reply to a query; none to what has no question.
+/// The reply to a query; none to what has no question, or asks for an oddity that is none.
 fn reply(query: &[u8]) -> Option<Vec<u8>> {
     let question = query.get(QUESTION_AT..question_end(query)?)?;
     let (rcode, answer, opt) = match Meaning::read(query) {
@@ -72,7 +73,7 @@ fn reply(query: &[u8]) -> Option<Vec<u8>> {
     let [first, second] = u16::to_be_bytes(aa_ad);
     let flags = [query[2] & 0x79 | 0x80 | first, 0x80 | query[3] & 0x10 | second | rcode];
     let counts = [0, 1, 0, count(&answer), 0, 0, 0, count(&opt)];
-    Some([&query[..2], &flags, &counts, question, &answer, &opt].concat())
+    bend([&query[..2], &flags, &counts, question, &answer, &opt].concat())
 }
 
 /// Where the question ends, whose name is not compressed: whoever passes a query on has read it.
