@@ -1,8 +1,9 @@
-//! Services from manifests instead of an API server, followed as the files change.
+//! Objects from manifests instead of an API server, followed as the files change.
 //!
 //! What `kubectl apply -f` reads is read here: files of YAML documents or JSON, `List`s, and folders, whose `*.yaml`,
 //! `*.yml` and `*.json` files count, those in folders below them or with a leading dot do not. Objects of other kinds are
-//! ignored. There is no API server behind it: nothing assigns a cluster IP, a manifest has to have it.
+//! ignored. There is no API server behind it: nothing assigns a cluster IP or makes EndpointSlices, manifests have to have
+//! them. Namespaces exist where a manifest says so, and where an object is in one.
 //!
 //! Files are replaced best by renaming another over them, or by swapping `..data` as a ConfigMap's volume does; a file
 //! written in place is read once its writer closes it.
@@ -22,7 +23,10 @@ use tracing::{error, warn};
 
 use self::place::Places;
 use self::set::ManifestSet;
-use crate::index::Event;
+use crate::cluster::Event;
+use crate::publish::Update;
+use crate::sources::SourceMetrics;
+use crate::watch::Resource;
 
 /// Manifests that are followed.
 #[derive(Debug)]
@@ -63,11 +67,19 @@ impl Manifests {
         Ok(manifests)
     }
 
-    /// Sends a reset once every file could be read, then what changes, until `shutdown` is cancelled or nobody listens.
+    /// Sends all objects of these kinds once every file could be read, then what changes, until `shutdown` is cancelled or nobody listens.
     ///
     /// What cannot be read is told once and leaves its last good content in force; until every file has been good once,
     /// nothing is sent, since names would be denied that exist.
-    pub async fn follow(mut self, events: mpsc::Sender<Event>, shutdown: CancellationToken) {
+    pub async fn follow(
+        mut self,
+        resources: &[Resource],
+        updates: mpsc::Sender<Update>,
+        metrics: SourceMetrics,
+        shutdown: CancellationToken,
+    ) {
+        let kinds: Vec<_> = resources.iter().map(|resource| resource.kind).collect();
+        self.set = ManifestSet::new(kinds);
         let changed = self.changed.clone();
         loop {
             let update;
@@ -76,7 +88,10 @@ impl Manifests {
                 Err(error) => return error!("manifests are followed no more: {error}"),
             };
             for event in update {
-                if events.send(event).await.is_err() {
+                if let Event::Listed(kind, _) = event {
+                    metrics.succeed(kind);
+                }
+                if updates.send(Update::new(event)).await.is_err() {
                     return;
                 }
             }
@@ -119,16 +134,47 @@ impl Manifests {
 
 #[cfg(test)]
 mod testing {
-    use crate::index::{ObjectKey, Service, ServiceKind};
+    use crate::cluster::Event;
+    use crate::cluster::object::{Kind, Object, ObjectKey, Reach, Service};
 
-    pub(super) fn service(name: &str, last: u8) -> Service {
-        Service {
-            key: key(name),
-            kind: ServiceKind::ClusterIp(vec![[10, 0, 0, last].into()]),
-        }
+    /// The first events, with these Services in `default`, and their Namespace.
+    pub(super) fn listed(services: &[(&str, u8)]) -> Vec<Event> {
+        let services = services.iter().map(|(name, last)| service(name, *last));
+        list(services.collect())
     }
 
-    pub(super) fn key(name: &str) -> ObjectKey {
+    /// The first events, with a Service that has no address.
+    pub(super) fn unaddressed(name: &str) -> Vec<Event> {
+        let service = Service {
+            reach: Reach::ClusterIps(vec![]),
+            ports: vec![],
+        };
+        list(vec![Object::Service(key(name), service)])
+    }
+
+    fn list(services: Vec<Object>) -> Vec<Event> {
+        let namespace = Some(Object::Namespace("default".into())).filter(|_| !services.is_empty());
+        let namespaces = Event::list(Kind::Namespace, namespace.into_iter().collect());
+        namespaces.chain(Event::list(Kind::Service, services)).collect()
+    }
+
+    pub(super) fn apply(name: &str, last: u8) -> Event {
+        Event::Apply(service(name, last))
+    }
+
+    pub(super) fn delete(name: &str) -> Event {
+        Event::Delete(Kind::Service, key(name))
+    }
+
+    fn service(name: &str, last: u8) -> Object {
+        let service = Service {
+            reach: Reach::ClusterIps(vec![[10, 0, 0, last].into()]),
+            ports: vec![],
+        };
+        Object::Service(key(name), service)
+    }
+
+    fn key(name: &str) -> ObjectKey {
         ObjectKey {
             namespace: "default".into(),
             name: name.into(),
