@@ -47,7 +47,7 @@ const OBJECTS: [(Kind, &str); 7] = [
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     let mut cluster = Cluster::default();
     for (kind, text) in OBJECTS {
-        if let Ok(Some(object)) = read(kind, text) {
+        if let Some(object) = read(kind, text).ok().and_then(|read| read.object) {
             cluster.apply(Event::Apply(object));
         }
     }
@@ -101,6 +101,7 @@ fn options(flags: u8) -> Options {
         zonal: is_set(6),
         multicluster: Vec::new(),
         local: Vec::new(),
+        dns_service: None,
     }
 }
 
