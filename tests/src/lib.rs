@@ -17,6 +17,8 @@ pub mod empty;
 pub mod figures;
 pub mod frames;
 pub mod histogram;
+pub mod fuzzing;
+pub mod hostile;
 pub mod kube_proxy;
 pub mod load;
 pub mod metrics;
