@@ -11,6 +11,7 @@ mod bench;
 mod build;
 mod ci;
 mod demo;
+mod differential;
 mod lint;
 mod setup;
 mod step;
@@ -64,6 +65,11 @@ enum Task {
         #[command(subcommand)]
         benchmark: bench::Benchmark,
     },
+    /// Asks kxdns and a running CoreDNS the same about random clusters, as root, and fails if their replies differ.
+    Differential {
+        #[command(flatten)]
+        scope: differential::Scope,
+    },
     /// Runs lint, test and demo, one after the other: what the continuous build runs.
     Ci,
 }
@@ -87,6 +93,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Test { arguments } => test::run(&steps, &arguments),
         Task::Demo { keep } => demo::run(&steps, keep),
         Task::Bench { benchmark } => bench::run(&steps, &benchmark),
+        Task::Differential { scope } => differential::run(&steps, &scope),
         Task::Ci => ci::run(&steps),
     }
 }
