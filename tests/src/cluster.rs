@@ -59,7 +59,9 @@ impl User {
 #[derive(Debug)]
 pub struct Cluster {
     namespace: Namespace,
-    processes: Vec<Process>,
+    etcd: Process,
+    api_server: Process,
+    _controllers: Option<Process>,
 }
 
 impl Cluster {
@@ -71,7 +73,9 @@ impl Cluster {
         let api_server = start_api_server(&namespace)?;
         let mut cluster = Cluster {
             namespace,
-            processes: vec![etcd, api_server],
+            etcd,
+            api_server,
+            _controllers: None,
         };
         cluster.await_ready()?;
         cluster.run(async |client| allow_agent(client).await)?;
@@ -95,8 +99,22 @@ impl Cluster {
             .args(["--kubeconfig", &kubeconfig])
             .args(["--controllers", names])
             .args(["--leader-elect=false", "--secure-port", "0"]);
-        self.processes.push(Process::start("kube-controller-manager", command)?);
+        self._controllers = Some(Process::start("kube-controller-manager", command)?);
         Ok(())
+    }
+
+    /// Kills the API server, starts it anew over the same etcd and waits until it is ready.
+    ///
+    /// Its watch caches start with what etcd holds then: to a watch from before it says 410, so the client lists anew.
+    pub fn restart_api_server(&mut self) -> Result<()> {
+        self.api_server.kill()?;
+        self.api_server = start_api_server(&self.namespace)?;
+        self.await_ready()
+    }
+
+    /// The API server's process, for what it uses.
+    pub fn api_server(&self) -> &Process {
+        &self.api_server
     }
 
     /// Writes a kubeconfig into a namespace and returns its path there.
@@ -131,11 +149,12 @@ impl Cluster {
         let namespace = &self.namespace;
         // The certificate is made at the start, and curl is no client of ours: what matters is the answer "ok".
         let ask = || namespace.run("curl", ["-ksSf", "-m", "2", "-H", &token, &url]).ok();
-        let [etcd, api_server] = &mut self.processes[..] else {
-            return Ok(());
-        };
-        let ready = api_server.await_that("/readyz", READY_LIMIT, || Ok(ask().filter(|reply| reply == "ok")));
-        ready.map(drop).with_context(|| format!("etcd:\n{}", etcd.output()))
+        let ready = self
+            .api_server
+            .await_that("/readyz", READY_LIMIT, || Ok(ask().filter(|reply| reply == "ok")));
+        ready
+            .map(drop)
+            .with_context(|| format!("etcd:\n{}", self.etcd.output()))
     }
 }
 

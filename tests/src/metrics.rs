@@ -17,6 +17,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Takes text that was read already.
+    pub fn from_text(text: String) -> Metrics {
+        Metrics { text }
+    }
+
     /// Fetches `http://ADDRESS/metrics` from inside the namespace.
     pub fn scrape(namespace: &Namespace, address: SocketAddr) -> Result<Metrics> {
         let reply = namespace

@@ -80,7 +80,7 @@ impl Process {
     }
 
     /// Kills the program (SIGKILL) and waits until it is gone, with all that it held.
-    pub fn kill(mut self) -> Result<()> {
+    pub fn kill(&mut self) -> Result<()> {
         self.signal(Signal::KILL)?;
         self.wait("its end after SIGKILL", STOP_LIMIT).map(drop)
     }
@@ -101,8 +101,18 @@ impl Process {
         Ok((status, self.output()))
     }
 
-    /// Signals the program itself, which is the only child of the `nsenter` that was started.
-    fn signal(&self, signal: Signal) -> Result<()> {
+    /// Stops the program (SIGSTOP) until [`Process::resume`].
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a paused program go on (SIGCONT).
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// The program's process id: that of the only child of the `nsenter` that was started.
+    pub fn pid(&self) -> Result<Pid> {
         let nsenter = self.child.id();
         let children = format!("/proc/{nsenter}/task/{nsenter}/children");
         let program = until("its process", STOP_LIMIT, || {
@@ -113,8 +123,11 @@ impl Process {
                 .ok())
         });
         let program = program.with_context(|| format!("{}:\n{}", self.name, self.last_words()))?;
-        let pid = Pid::from_raw(program).context("no process has the id 0")?;
-        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
+        Pid::from_raw(program).context("no process has the id 0")
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(self.pid()?, signal).with_context(|| format!("cannot signal {}", self.name))
     }
 
     fn last_words(&self) -> String {

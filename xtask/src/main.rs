@@ -12,6 +12,7 @@ mod build;
 mod ci;
 mod demo;
 mod differential;
+mod fuzz;
 mod lint;
 mod setup;
 mod step;
@@ -70,6 +71,14 @@ enum Task {
         #[command(flatten)]
         scope: differential::Scope,
     },
+    /// Fuzzes what reads bytes: the Corefile, objects, names, frames, the rules. The ordinary tests replay its corpora.
+    Fuzz {
+        /// One of `tests/fuzz/fuzz_targets`; all of them unless it is given.
+        target: Option<String>,
+        /// How long each target is fuzzed.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Runs lint, test and demo, one after the other: what the continuous build runs.
     Ci,
 }
@@ -94,6 +103,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Demo { keep } => demo::run(&steps, keep),
         Task::Bench { benchmark } => bench::run(&steps, &benchmark),
         Task::Differential { scope } => differential::run(&steps, &scope),
+        Task::Fuzz { target, seconds } => fuzz::run(&steps, target.as_deref(), seconds),
         Task::Ci => ci::run(&steps),
     }
 }

@@ -1,0 +1,273 @@
+//! The objects of a large cluster, made from numbers: the same each time, and as users and controllers would write them.
+//!
+//! Every second Service is headless, every twentieth a StatefulSet's, whose pods have hostnames; of fifty endpoints one is
+//! not ready. A Service has its endpoints in one EndpointSlice, or in several of up to a hundred, as the controller cuts
+//! them.
+
+use std::net::Ipv4Addr;
+use std::ops::Range;
+
+use anyhow::Result;
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kxdns_tests::cluster::object;
+use serde_json::{Value, json};
+
+/// How many Namespaces there are.
+pub(crate) const NAMESPACES: usize = 100;
+
+const NODES: usize = 300;
+const ZONES: usize = 3;
+const ENDPOINTS_OF_SLICE: usize = 100;
+const NOT_READY_ONE_OF: usize = 50;
+const STATEFUL_ONE_OF: usize = 20;
+/// The pods' addresses are counted from here.
+const FIRST_POD: u32 = u32::from_be_bytes([10, 128, 0, 0]);
+/// The addresses of pods that are replaced are counted from here.
+const FIRST_REPLACEMENT: u32 = u32::from_be_bytes([10, 192, 0, 0]);
+
+/// How much there is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Population {
+    pub(crate) services: usize,
+    pub(crate) endpoints: usize,
+}
+
+impl Population {
+    /// The Namespace of this number.
+    pub(crate) fn namespace(number: usize) -> Result<Namespace> {
+        object(json!({"metadata": {"name": namespace_name(number), "labels": {"team": format!("{number}")}}}))
+    }
+
+    /// The Service of this number.
+    pub(crate) fn service(number: usize) -> Result<Service> {
+        let name = service_name(number);
+        let labels = labels(&name);
+        let mut spec = json!({
+            "selector": {"app.kubernetes.io/name": name},
+            "ports": [
+                {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080},
+                {"name": "metrics", "port": 9090, "protocol": "TCP", "targetPort": "metrics"},
+            ],
+        });
+        if is_headless(number) {
+            spec["clusterIP"] = json!("None");
+        }
+        let metadata = json!({"name": name, "namespace": namespace_name(number), "labels": labels});
+        object(json!({"metadata": metadata, "spec": spec}))
+    }
+
+    /// The EndpointSlices of the Service of this number, which is `owner`.
+    pub(crate) fn slices(self, number: usize, owner: &Service) -> Result<Vec<EndpointSlice>> {
+        let endpoints: Vec<usize> = self.endpoints_of(number).collect();
+        let parts = endpoints.chunks(ENDPOINTS_OF_SLICE).enumerate();
+        parts
+            .map(|(part, endpoints)| slice(number, part, endpoints, owner))
+            .collect()
+    }
+
+    /// The endpoints of a Service, which are numbered through all Services.
+    pub(crate) fn endpoints_of(self, service: usize) -> Range<usize> {
+        let first = |service| service * self.endpoints / self.services;
+        first(service)..first(service + 1)
+    }
+
+    /// A headless Service that has endpoints, by any number.
+    pub(crate) fn headless(self, number: usize) -> usize {
+        (number * 2 + 1) % self.services.next_multiple_of(2).max(2)
+    }
+}
+
+/// The Service's name without its Namespace.
+pub(crate) fn service_name(number: usize) -> String {
+    let kind = if is_headless(number) { "store" } else { "web" };
+    format!("{kind}-{number:05}")
+}
+
+/// The name of the Namespace of this number, or of the one that the Service of this number is in.
+pub(crate) fn namespace_name(number: usize) -> String {
+    format!("team-{:02}", number % NAMESPACES)
+}
+
+/// The name of a Service's part of its endpoints.
+pub(crate) fn slice_name(service: usize, part: usize) -> String {
+    format!("{}-{:05x}", service_name(service), (service * 7919 + part) % 0x10_0000)
+}
+
+/// The name that a Service has in DNS.
+pub(crate) fn dns_name(service: usize) -> String {
+    format!(
+        "{}.{}.svc.cluster.local",
+        service_name(service),
+        namespace_name(service)
+    )
+}
+
+/// The address of an endpoint.
+pub(crate) fn pod_address(endpoint: usize) -> Ipv4Addr {
+    Ipv4Addr::from_bits(FIRST_POD + endpoint as u32)
+}
+
+/// The address of a pod that has come in place of another.
+pub(crate) fn replacement_address(number: usize) -> Ipv4Addr {
+    Ipv4Addr::from_bits(FIRST_REPLACEMENT + number as u32)
+}
+
+/// Whether an endpoint is ready at first.
+pub(crate) fn is_ready(endpoint: usize) -> bool {
+    endpoint % NOT_READY_ONE_OF != NOT_READY_ONE_OF - 1
+}
+
+/// Whether the Service of this number is headless.
+pub(crate) fn is_headless(service: usize) -> bool {
+    service % 2 == 1
+}
+
+fn is_stateful(service: usize) -> bool {
+    service % STATEFUL_ONE_OF == 1
+}
+
+fn labels(name: &str) -> Value {
+    json!({
+        "app.kubernetes.io/name": name,
+        "app.kubernetes.io/instance": format!("{name}-production"),
+        "app.kubernetes.io/managed-by": "Helm",
+        "helm.sh/chart": "service-1.42.0",
+    })
+}
+
+fn slice(number: usize, part: usize, endpoints: &[usize], owner: &Service) -> Result<EndpointSlice> {
+    let service = service_name(number);
+    let mut labels = labels(&service);
+    labels["kubernetes.io/service-name"] = json!(service);
+    labels["endpointslice.kubernetes.io/managed-by"] = json!("endpointslice-controller.k8s.io");
+    if is_headless(number) {
+        labels["service.kubernetes.io/headless"] = json!("");
+    }
+    let endpoints: Vec<Value> = endpoints
+        .iter()
+        .enumerate()
+        .map(|(at, one)| endpoint(number, at, *one))
+        .collect();
+    object(json!({
+        "metadata": {
+            "name": slice_name(number, part),
+            "generateName": format!("{service}-"),
+            "namespace": namespace_name(number),
+            "labels": labels,
+            "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "2026-01-01T00:00:00Z"},
+            "ownerReferences": [{
+                "apiVersion": "v1", "kind": "Service", "name": service, "uid": owner.metadata.uid,
+                "controller": true, "blockOwnerDeletion": true,
+            }],
+        },
+        "addressType": "IPv4",
+        "endpoints": endpoints,
+        "ports": [
+            {"name": "http", "port": 8080, "protocol": "TCP"},
+            {"name": "metrics", "port": 9090, "protocol": "TCP"},
+        ],
+    }))
+}
+
+fn endpoint(service: usize, at: usize, number: usize) -> Value {
+    let ready = is_ready(number);
+    let name = service_name(service);
+    let pod = if is_stateful(service) {
+        format!("{name}-{at}")
+    } else {
+        format!("{name}-{:08x}-{number:05x}", service * 2_654_435)
+    };
+    let mut endpoint = json!({
+        "addresses": [pod_address(number)],
+        "conditions": {"ready": ready, "serving": ready, "terminating": false},
+        "nodeName": format!("ip-10-0-{}-{}.eu-central-1.compute.internal", number % NODES / 100, number % NODES),
+        "targetRef": {
+            "kind": "Pod", "name": pod, "namespace": namespace_name(service),
+            "uid": format!("0a1b2c3d-4e5f-4000-8000-{number:012x}"),
+        },
+        "zone": format!("eu-central-1{}", ["a", "b", "c"][number % ZONES]),
+    });
+    if is_stateful(service) {
+        endpoint["hostname"] = json!(pod);
+    }
+    endpoint
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const SMALL: Population = Population {
+        services: 200,
+        endpoints: 3_000,
+    };
+
+    #[test]
+    fn every_endpoint_is_in_one_slice_under_an_address_of_its_own() -> Result<()> {
+        for population in [
+            SMALL,
+            Population {
+                services: 7,
+                endpoints: 1_003,
+            },
+        ] {
+            let mut addresses = BTreeSet::new();
+            for number in 0..population.services {
+                for slice in population.slices(number, &Population::service(number)?)? {
+                    let endpoints = slice.endpoints.unwrap_or_default();
+                    assert!(endpoints.len() <= ENDPOINTS_OF_SLICE);
+                    addresses.extend(endpoints.into_iter().flat_map(|endpoint| endpoint.addresses));
+                }
+            }
+            assert_eq!(addresses.len(), population.endpoints);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn names_are_distinct_and_half_of_the_services_headless() -> Result<()> {
+        let mut names = BTreeSet::new();
+        let mut headless = 0;
+        for number in 0..SMALL.services {
+            let service = Population::service(number)?;
+            names.insert((service.metadata.namespace, service.metadata.name));
+            let cluster_ip = service.spec.and_then(|spec| spec.cluster_ip);
+            headless += usize::from(cluster_ip.as_deref() == Some("None"));
+        }
+        assert_eq!((names.len(), headless), (SMALL.services, SMALL.services / 2));
+        Ok(())
+    }
+
+    #[test]
+    fn a_few_endpoints_have_hostnames_and_a_few_are_not_ready() -> Result<()> {
+        let mut hostnames = 0;
+        let mut unready = 0;
+        for number in 0..SMALL.services {
+            let slices = SMALL.slices(number, &Population::service(number)?)?;
+            for endpoint in slices.into_iter().flat_map(|slice| slice.endpoints.unwrap_or_default()) {
+                hostnames += usize::from(endpoint.hostname.is_some());
+                unready += usize::from(endpoint.conditions.and_then(|conditions| conditions.ready) == Some(false));
+            }
+        }
+        assert_eq!(
+            (hostnames, unready),
+            (3_000 / STATEFUL_ONE_OF, 3_000 / NOT_READY_ONE_OF)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn any_number_leads_to_a_headless_service_of_the_population() {
+        for services in 2..9 {
+            let population = Population { services, endpoints: 9 };
+            for number in 0..20 {
+                let service = population.headless(number);
+                assert!(is_headless(service));
+                assert!(service < services.next_multiple_of(2));
+            }
+        }
+    }
+}
