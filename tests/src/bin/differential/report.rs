@@ -34,20 +34,7 @@ impl Report {
 
     /// Whether a difference is the first of its sort: the same in type, rcodes and what differs.
     pub(crate) fn is_new(&mut self, plan: &Plan<'_>, question: &Question, replies: &[Reply; 2]) -> bool {
-        let [coredns, other] = replies;
-        let rcode = |reply: &Reply| {
-            reply
-                .meaning()
-                .map_or_else(|| "silence".to_owned(), |meaning| meaning.rcode.to_string())
-        };
-        let sort = format!(
-            "{} {} {}-{} {}",
-            Rtype::from_int(question.rtype),
-            aspects(coredns, other).join("+"),
-            rcode(coredns),
-            rcode(other),
-            plan.corefile.name
-        );
+        let sort = format!("{} under {}", sort_of(question, replies), plan.corefile.name);
         let number = self.sorts.entry(sort).or_default();
         *number += 1;
         *number == 1 && self.sorts.len() <= SORTS
@@ -92,6 +79,23 @@ impl Report {
     pub(crate) fn sorts(&self) -> impl Iterator<Item = (&String, &usize)> {
         self.sorts.iter()
     }
+}
+
+/// What differs where. The type of a question tells more about names of the cluster than about others.
+fn sort_of(question: &Question, [coredns, other]: &[Reply; 2]) -> String {
+    let rcode = |reply: &Reply| {
+        reply
+            .meaning()
+            .map_or_else(|| "silence".to_owned(), |meaning| meaning.rcode.to_string())
+    };
+    let name = question.name.lower();
+    let place = match name.rsplit_terminator('.').next() {
+        Some("local") => format!("{} in the zone", Rtype::from_int(question.rtype)),
+        Some("arpa") => "reverse names".to_owned(),
+        _ => "other names".to_owned(),
+    };
+    let aspects = aspects(coredns, other).join("+");
+    format!("{aspects} of {place}, {}-{}", rcode(coredns), rcode(other))
 }
 
 fn command(plan: &Plan<'_>) -> String {
