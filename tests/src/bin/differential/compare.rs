@@ -106,8 +106,9 @@ fn is_text_of_the_tree(case: &Case<'_>) -> bool {
         _ => false,
     };
     let nodata = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR && meaning.answer().is_empty();
+    let reverse = matches!(case.question.name.lower().as_str(), "in-addr.arpa." | "ip6.arpa.");
     case.question.rtype == Rtype::TXT.to_int()
-        && labels_in_zone(case.question).is_some_and(level)
+        && (reverse || labels_in_zone(case.question).is_some_and(level))
         && case.other.meaning().is_some_and(nodata)
 }
 

@@ -14,14 +14,17 @@ use crate::question::Question;
 use crate::round::Plan;
 use crate::world::World;
 
-/// How many sorts of differences are looked into.
-const SORTS: usize = 30;
+/// How many sorts of differences are looked into of those in the same aspects, and of all.
+const ALIKE: usize = 4;
+const SORTS: usize = 60;
 
 /// The differences so far.
 pub(crate) struct Report {
     /// Where each is written into a file of its own, if anywhere.
     pub(crate) folder: Option<PathBuf>,
     sorts: BTreeMap<String, usize>,
+    /// How many sorts differ in the same aspects.
+    alike: BTreeMap<String, usize>,
 }
 
 impl Report {
@@ -29,6 +32,7 @@ impl Report {
         Report {
             folder,
             sorts: BTreeMap::new(),
+            alike: BTreeMap::new(),
         }
     }
 
@@ -37,7 +41,15 @@ impl Report {
         let sort = format!("{} under {}", sort_of(question, replies), plan.corefile.name);
         let number = self.sorts.entry(sort).or_default();
         *number += 1;
-        *number == 1 && self.sorts.len() <= SORTS
+        if *number > 1 {
+            return false;
+        }
+        let alike = self
+            .alike
+            .entry(aspects(&replies[0], &replies[1]).join(" "))
+            .or_default();
+        *alike += 1;
+        *alike <= ALIKE && self.sorts.len() <= SORTS
     }
 
     /// Tells of a difference that was gone when it was looked at again.
