@@ -99,6 +99,10 @@ fn labels_in_zone(question: &Question) -> Option<Vec<String>> {
         .map(<[String]>::to_vec)
 }
 
+fn is_reverse_zone(question: &Question) -> bool {
+    matches!(question.name.lower().as_str(), "in-addr.arpa." | "ip6.arpa.")
+}
+
 fn is_text_of_the_tree(case: &Case<'_>) -> bool {
     let level = |labels: Vec<String>| match labels.as_slice() {
         [] => true,
@@ -106,9 +110,8 @@ fn is_text_of_the_tree(case: &Case<'_>) -> bool {
         _ => false,
     };
     let nodata = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR && meaning.answer().is_empty();
-    let reverse = matches!(case.question.name.lower().as_str(), "in-addr.arpa." | "ip6.arpa.");
     case.question.rtype == Rtype::TXT.to_int()
-        && (reverse || labels_in_zone(case.question).is_some_and(level))
+        && (is_reverse_zone(case.question) || labels_in_zone(case.question).is_some_and(level))
         && case.other.meaning().is_some_and(nodata)
 }
 
