@@ -123,12 +123,9 @@ fn is_name_server_in_capitals(case: &Case<'_>) -> bool {
         [first, second] => first == "dns" && second == "ns",
         _ => false,
     });
-    capitals
-        && name_server
-        && case
-            .other
-            .meaning()
-            .is_some_and(|meaning| meaning.rcode == OptRcode::NOERROR)
+    let zone = is_reverse_zone(case.question) && case.question.rtype == Rtype::NS.to_int();
+    let found = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR;
+    capitals && (name_server || zone) && case.other.meaning().is_some_and(found)
 }
 
 fn is_silence_about_an_address(case: &Case<'_>) -> bool {
