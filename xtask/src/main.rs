@@ -11,6 +11,7 @@ mod bench;
 mod build;
 mod ci;
 mod demo;
+mod differential;
 mod fuzz;
 mod lint;
 mod setup;
@@ -65,6 +66,11 @@ enum Task {
         #[command(subcommand)]
         benchmark: bench::Benchmark,
     },
+    /// Asks kxdns and a running CoreDNS the same about random clusters, as root, and fails if their replies differ.
+    Differential {
+        #[command(flatten)]
+        scope: differential::Scope,
+    },
     /// Fuzzes what reads bytes: the Corefile, objects, names, frames, the rules. The ordinary tests replay its corpora.
     Fuzz {
         /// One of `tests/fuzz/fuzz_targets`; all of them unless it is given.
@@ -96,6 +102,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Test { arguments } => test::run(&steps, &arguments),
         Task::Demo { keep } => demo::run(&steps, keep),
         Task::Bench { benchmark } => bench::run(&steps, &benchmark),
+        Task::Differential { scope } => differential::run(&steps, &scope),
         Task::Fuzz { target, seconds } => fuzz::run(&steps, target.as_deref(), seconds),
         Task::Ci => ci::run(&steps),
     }

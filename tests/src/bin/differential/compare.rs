@@ -99,6 +99,10 @@ fn labels_in_zone(question: &Question) -> Option<Vec<String>> {
         .map(<[String]>::to_vec)
 }
 
+fn is_reverse_zone(question: &Question) -> bool {
+    matches!(question.name.lower().as_str(), "in-addr.arpa." | "ip6.arpa.")
+}
+
 fn is_text_of_the_tree(case: &Case<'_>) -> bool {
     let level = |labels: Vec<String>| match labels.as_slice() {
         [] => true,
@@ -107,7 +111,7 @@ fn is_text_of_the_tree(case: &Case<'_>) -> bool {
     };
     let nodata = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR && meaning.answer().is_empty();
     case.question.rtype == Rtype::TXT.to_int()
-        && labels_in_zone(case.question).is_some_and(level)
+        && (is_reverse_zone(case.question) || labels_in_zone(case.question).is_some_and(level))
         && case.other.meaning().is_some_and(nodata)
 }
 
@@ -119,12 +123,9 @@ fn is_name_server_in_capitals(case: &Case<'_>) -> bool {
         [first, second] => first == "dns" && second == "ns",
         _ => false,
     });
-    capitals
-        && name_server
-        && case
-            .other
-            .meaning()
-            .is_some_and(|meaning| meaning.rcode == OptRcode::NOERROR)
+    let zone = is_reverse_zone(case.question) && case.question.rtype == Rtype::NS.to_int();
+    let found = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR;
+    capitals && (name_server || zone) && case.other.meaning().is_some_and(found)
 }
 
 fn is_silence_about_an_address(case: &Case<'_>) -> bool {

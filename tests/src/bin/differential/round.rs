@@ -4,7 +4,7 @@ use std::thread;
 
 use anyhow::Result;
 
-use crate::compare::{Case, Verdict, compare};
+use crate::compare::{Case, Verdict, aspects, compare};
 use crate::corefiles::Corefile;
 use crate::generate::{Maker, change, generate};
 use crate::meaning::Reply;
@@ -131,7 +131,8 @@ fn examine<'a>(
     if !report.is_new(plan, question, &replies) {
         return Ok(servers);
     }
-    let (servers, least) = shrink(servers, writer, plan, world, question)?;
+    let [coredns, other] = &replies;
+    let (servers, least) = shrink(servers, writer, plan, world, (question, &aspects(coredns, other)))?;
     report.lasting(plan, question, &least, &replies)?;
     Ok(servers)
 }
