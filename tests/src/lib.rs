@@ -17,6 +17,7 @@ pub mod empty;
 pub mod figures;
 pub mod frames;
 pub mod histogram;
+pub mod http;
 pub mod kube_proxy;
 pub mod load;
 pub mod metrics;
