@@ -9,11 +9,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::index::ObjectKey;
-
 pub mod object;
 
-use object::{EndpointSlice, Kind, Object, Pod, Reach, Service};
+use object::{EndpointSlice, Kind, Object, ObjectKey, Pod, Reach, Service};
 
 /// What a source of objects reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +20,36 @@ pub enum Event {
     Apply(Object),
     /// An object was deleted; a Namespace's key has no namespace.
     Delete(Kind, ObjectKey),
-    /// These are all the objects of a kind that there are: its first list, or a fresh one. The kind is synced from now on.
-    Reset(Kind, Vec<Object>),
+    /// A list of a kind has ended, whose objects have all been applied: those with other keys are gone. The kind is
+    /// synced from now on.
+    Listed(Kind, HashSet<ObjectKey>),
+}
+
+impl Event {
+    /// The kind of objects that it is about.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Apply(object) => object.kind(),
+            Self::Delete(kind, _) | Self::Listed(kind, _) => *kind,
+        }
+    }
+
+    /// The events that tell all the objects of a kind.
+    pub fn list(kind: Kind, objects: Vec<Object>) -> impl Iterator<Item = Self> {
+        let listed = objects.iter().map(Object::key).collect();
+        objects.into_iter().map(Self::Apply).chain([Self::Listed(kind, listed)])
+    }
+}
+
+/// What an event changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Whether anything is no longer as it was.
+    pub any: bool,
+    /// The Services whose names may no longer mean what they did.
+    pub services: BTreeSet<ObjectKey>,
+    /// The ServiceImports whose names may no longer mean what they did.
+    pub imports: BTreeSet<ObjectKey>,
 }
 
 /// The objects that exist, as far as the source has told.
@@ -49,16 +75,38 @@ pub struct ServiceSet {
     cluster_ips: HashMap<IpAddr, BTreeSet<ObjectKey>>,
     /// The Services of which endpoints have an address, in order, once for each such endpoint.
     addresses: HashMap<IpAddr, Vec<Arc<ObjectKey>>>,
+    counts: Counts,
+}
+
+/// How many names there are, by what stands behind them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Services with cluster IPs.
+    pub cluster_ip: usize,
+    /// Headless Services.
+    pub headless: usize,
+    /// Aliases of other names.
+    pub external_name: usize,
+    /// Addresses of ready endpoints, once for each slice that they stand in.
+    pub endpoint: usize,
 }
 
 impl Cluster {
-    /// Takes an event in; says whether anything changed by it.
-    pub fn apply(&mut self, event: Event) -> bool {
+    /// Takes an event in; says what changed by it.
+    pub fn apply(&mut self, event: Event) -> Changes {
+        let mut changes = Changes::default();
         match event {
-            Event::Apply(object) => self.put(object),
-            Event::Delete(kind, key) => self.remove(kind, &key),
-            Event::Reset(kind, objects) => self.reset(kind, objects),
+            Event::Apply(object) => self.put(object, &mut changes),
+            Event::Delete(kind, key) => self.remove(kind, &key, &mut changes),
+            Event::Listed(kind, listed) => {
+                let gone: Vec<_> = self.keys(kind).filter(|key| !listed.contains(key)).collect();
+                changes.any = self.synced.insert(kind);
+                for key in gone {
+                    self.remove(kind, &key, &mut changes);
+                }
+            }
         }
+        changes
     }
 
     /// Says whether all objects of a kind have been listed at least once; it never goes back.
@@ -86,48 +134,76 @@ impl Cluster {
         self.pod_ips.get(namespace).is_some_and(|ips| ips.contains_key(ip))
     }
 
-    fn put(&mut self, object: Object) -> bool {
+    fn put(&mut self, object: Object, changes: &mut Changes) {
         match object {
-            Object::Namespace(name) => self.namespaces.insert(name),
-            Object::Service(key, service) => self.local.put_service(key, service),
-            Object::EndpointSlice(key, slice) => self.local.put_slice(key, slice),
-            Object::ServiceImport(key, service) => self.imported.put_service(key, service),
-            Object::ImportedSlice(key, slice) => self.imported.put_slice(key, slice),
-            Object::Pod(key, pod) => {
-                if self.pods.get(&key) == Some(&pod) {
-                    return false;
+            Object::Namespace(name) => {
+                if self.namespaces.insert(name.clone()) {
+                    self.touch_namespace(&name, changes);
                 }
-                self.unlink_pod(&key);
-                let ips = self.pod_ips.entry(key.namespace.clone()).or_default();
-                *ips.entry(pod.ip.clone()).or_default() += 1;
-                self.pods.insert(key, pod);
-                true
             }
+            Object::Service(key, service) => {
+                if self.local.put_service(&key, service) {
+                    changes.touch_service(key);
+                }
+            }
+            Object::EndpointSlice(key, slice) => {
+                self.local
+                    .put_slice(key, slice, |service| changes.touch_service(service));
+            }
+            Object::ServiceImport(key, service) => {
+                if self.imported.put_service(&key, service) {
+                    changes.touch_import(key);
+                }
+            }
+            Object::ImportedSlice(key, slice) => {
+                self.imported
+                    .put_slice(key, slice, |service| changes.touch_import(service));
+            }
+            Object::Pod(key, pod) => changes.any |= self.put_pod(key, pod),
         }
     }
 
-    fn remove(&mut self, kind: Kind, key: &ObjectKey) -> bool {
+    fn remove(&mut self, kind: Kind, key: &ObjectKey, changes: &mut Changes) {
         match kind {
-            Kind::Namespace => self.namespaces.remove(&key.name),
-            Kind::Service => self.local.remove_service(key),
-            Kind::EndpointSlice => self.local.remove_slice(key),
-            Kind::ServiceImport => self.imported.remove_service(key),
-            Kind::ImportedSlice => self.imported.remove_slice(key),
-            Kind::Pod => self.unlink_pod(key),
+            Kind::Namespace => {
+                if self.namespaces.remove(&key.name) {
+                    self.touch_namespace(&key.name, changes);
+                }
+            }
+            Kind::Service => {
+                if self.local.remove_service(key) {
+                    changes.touch_service(key.clone());
+                }
+            }
+            Kind::EndpointSlice => {
+                if let Some(service) = self.local.remove_slice(key) {
+                    changes.touch_service(service);
+                }
+            }
+            Kind::ServiceImport => {
+                if self.imported.remove_service(key) {
+                    changes.touch_import(key.clone());
+                }
+            }
+            Kind::ImportedSlice => {
+                if let Some(service) = self.imported.remove_slice(key) {
+                    changes.touch_import(service);
+                }
+            }
+            Kind::Pod => changes.any |= self.unlink_pod(key),
         }
     }
 
-    fn reset(&mut self, kind: Kind, objects: Vec<Object>) -> bool {
-        let listed: HashSet<ObjectKey> = objects.iter().map(Object::key).collect();
-        let gone: Vec<_> = self.keys(kind).filter(|key| !listed.contains(key)).collect();
-        let mut changed = self.synced.insert(kind);
-        for key in gone {
-            changed |= self.remove(kind, &key);
-        }
-        for object in objects {
-            changed |= self.put(object);
-        }
-        changed
+    /// A Namespace's Services are looked for among all: Namespaces come and go rarely.
+    fn touch_namespace(&self, name: &str, changes: &mut Changes) {
+        changes.any = true;
+        let inside = |key: &&ObjectKey| key.namespace == name;
+        changes
+            .services
+            .extend(self.local.services.keys().filter(inside).cloned());
+        changes
+            .imports
+            .extend(self.imported.services.keys().filter(inside).cloned());
     }
 
     fn keys(&self, kind: Kind) -> Box<dyn Iterator<Item = ObjectKey> + '_> {
@@ -142,6 +218,18 @@ impl Cluster {
             Kind::ImportedSlice => Box::new(self.imported.slices.keys().cloned()),
             Kind::Pod => Box::new(self.pods.keys().cloned()),
         }
+    }
+
+    /// Says whether anything changed.
+    fn put_pod(&mut self, key: ObjectKey, pod: Pod) -> bool {
+        if self.pods.get(&key) == Some(&pod) {
+            return false;
+        }
+        self.unlink_pod(&key);
+        let ips = self.pod_ips.entry(key.namespace.clone()).or_default();
+        *ips.entry(pod.ip.clone()).or_default() += 1;
+        self.pods.insert(key, pod);
+        true
     }
 
     /// Says whether there was such a Pod.
@@ -162,7 +250,24 @@ impl Cluster {
     }
 }
 
+impl Changes {
+    fn touch_service(&mut self, key: ObjectKey) {
+        self.any = true;
+        self.services.insert(key);
+    }
+
+    fn touch_import(&mut self, key: ObjectKey) {
+        self.any = true;
+        self.imports.insert(key);
+    }
+}
+
 impl ServiceSet {
+    /// How many names there are.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
     /// Finds a Service.
     pub fn service(&self, key: &ObjectKey) -> Option<&Service> {
         self.services.get(key)
@@ -186,27 +291,30 @@ impl ServiceSet {
             .filter_map(|same| Some(&**same.first()?))
     }
 
-    fn put_service(&mut self, key: ObjectKey, service: Service) -> bool {
-        if self.services.get(&key) == Some(&service) {
+    /// Says whether anything changed.
+    fn put_service(&mut self, key: &ObjectKey, service: Service) -> bool {
+        if self.services.get(key) == Some(&service) {
             return false;
         }
-        self.remove_service(&key);
-        self.link_service(&key, &service);
-        self.services.insert(key, service);
+        self.remove_service(key);
+        self.link_service(key, &service);
+        self.services.insert(key.clone(), service);
         true
     }
 
-    fn put_slice(&mut self, key: ObjectKey, slice: EndpointSlice) -> bool {
+    /// Names the Services whose endpoints changed: a slice may go over from one to another.
+    fn put_slice(&mut self, key: ObjectKey, slice: EndpointSlice, mut changed: impl FnMut(ObjectKey)) {
         if self.slices.get(&key) == Some(&slice) {
-            return false;
+            return;
         }
-        self.remove_slice(&key);
+        self.remove_slice(&key).into_iter().for_each(&mut changed);
+        changed(slice.service_key(&key));
         self.link_slice(&key, &slice);
         self.slices.insert(key, slice);
-        true
     }
 
     fn link_service(&mut self, key: &ObjectKey, service: &Service) {
+        *self.counts.of(&service.reach) += 1;
         if let Reach::ClusterIps(addresses) = &service.reach {
             for address in addresses {
                 self.cluster_ips.entry(*address).or_default().insert(key.clone());
@@ -219,6 +327,7 @@ impl ServiceSet {
         let Some(service) = self.services.remove(key) else {
             return false;
         };
+        *self.counts.of(&service.reach) -= 1;
         if let Reach::ClusterIps(addresses) = service.reach {
             for address in addresses {
                 if let Entry::Occupied(mut services) = self.cluster_ips.entry(address) {
@@ -234,6 +343,7 @@ impl ServiceSet {
 
     fn link_slice(&mut self, key: &ObjectKey, slice: &EndpointSlice) {
         let service = Arc::new(slice.service_key(key));
+        self.counts.endpoint += slice.endpoints.len();
         for endpoint in &slice.endpoints {
             let services = self.addresses.entry(endpoint.address).or_default();
             let place = services.partition_point(|other| *other < service);
@@ -245,12 +355,11 @@ impl ServiceSet {
             .insert(key.clone());
     }
 
-    /// Says whether there was such a slice.
-    fn remove_slice(&mut self, key: &ObjectKey) -> bool {
-        let Some(slice) = self.slices.remove(key) else {
-            return false;
-        };
+    /// Returns the Service that the slice belonged to, if there was such a slice.
+    fn remove_slice(&mut self, key: &ObjectKey) -> Option<ObjectKey> {
+        let slice = self.slices.remove(key)?;
         let service = slice.service_key(key);
+        self.counts.endpoint -= slice.endpoints.len();
         for endpoint in &slice.endpoints {
             if let Entry::Occupied(mut services) = self.addresses.entry(endpoint.address) {
                 if let Some(place) = services.get().iter().position(|other| **other == service) {
@@ -261,13 +370,23 @@ impl ServiceSet {
                 }
             }
         }
-        if let Entry::Occupied(mut slices) = self.slices_of.entry(service) {
+        if let Entry::Occupied(mut slices) = self.slices_of.entry(service.clone()) {
             slices.get_mut().remove(key);
             if slices.get().is_empty() {
                 slices.remove();
             }
         }
-        true
+        Some(service)
+    }
+}
+
+impl Counts {
+    fn of(&mut self, reach: &Reach) -> &mut usize {
+        match reach {
+            Reach::ClusterIps(_) => &mut self.cluster_ip,
+            Reach::Headless => &mut self.headless,
+            Reach::ExternalName(_) => &mut self.external_name,
+        }
     }
 }
 
@@ -295,11 +414,14 @@ mod tests {
         let imports = [imported(service(1, 1)), imported(slice(1, 1, &[1, 2]))];
         let objects = [namespace(1), service(1, 1), slice(1, 1, &[1, 2]), pod(1, 1)];
         for object in objects.into_iter().chain(imports) {
-            assert!(cluster.apply(Event::Apply(object.clone())), "{object:?} is new");
-            assert!(!cluster.apply(Event::Apply(object.clone())), "{object:?} is as it was");
-            let (kind, key) = (kind(&object), object.key());
-            assert!(cluster.apply(Event::Delete(kind, key.clone())), "{key} is gone");
-            assert!(!cluster.apply(Event::Delete(kind, key.clone())), "{key} was gone");
+            assert!(cluster.apply(Event::Apply(object.clone())).any, "{object:?} is new");
+            assert!(
+                !cluster.apply(Event::Apply(object.clone())).any,
+                "{object:?} is as it was"
+            );
+            let (kind, key) = (object.kind(), object.key());
+            assert!(cluster.apply(Event::Delete(kind, key.clone())).any, "{key} is gone");
+            assert!(!cluster.apply(Event::Delete(kind, key.clone())).any, "{key} was gone");
         }
         assert_eq!(cluster, Cluster::default(), "nothing is left of what is gone");
     }
@@ -309,7 +431,7 @@ mod tests {
         let mut cluster = Cluster::default();
         cluster.apply(Event::Apply(service(1, 1)));
         assert!(!cluster.has_synced(Kind::Service));
-        cluster.apply(Event::Reset(Kind::Service, vec![]));
+        reset(&mut cluster, Kind::Service, vec![]);
         cluster.apply(Event::Apply(service(1, 1)));
         assert!(cluster.has_synced(Kind::Service) && !cluster.has_synced(Kind::Namespace));
     }
@@ -350,12 +472,12 @@ mod tests {
             reordered.sort_by_key(|event| std::cmp::Reverse(subject(event)));
             let mut expected = Cluster::default();
             for kind in KINDS {
-                expected.apply(Event::Reset(kind, survivors(&events, kind)));
+                reset(&mut expected, kind, survivors(&events, kind));
             }
             for events in [events, reordered] {
                 let mut cluster = Cluster::default();
                 for kind in KINDS {
-                    cluster.apply(Event::Reset(kind, vec![]));
+                    reset(&mut cluster, kind, vec![]);
                 }
                 for event in events {
                     for _ in 0..repetitions {
@@ -376,12 +498,62 @@ mod tests {
                 cluster.apply(event);
             }
             for kind in KINDS {
-                cluster.apply(Event::Reset(kind, survivors(&listed, kind)));
-                expected.apply(Event::Reset(kind, survivors(&listed, kind)));
-                prop_assert!(!cluster.apply(Event::Reset(kind, survivors(&listed, kind))));
+                reset(&mut cluster, kind, survivors(&listed, kind));
+                reset(&mut expected, kind, survivors(&listed, kind));
+                prop_assert!(!reset(&mut cluster, kind, survivors(&listed, kind)));
             }
             prop_assert_eq!(cluster, expected);
         }
+    }
+
+    #[test]
+    fn names_the_services_that_an_event_touches() {
+        let mut cluster = Cluster::default();
+        let mut touched = |event| -> Vec<_> {
+            let changes = cluster.apply(event);
+            let services = changes.services.into_iter().chain(changes.imports);
+            services.map(|key| key.name).collect()
+        };
+        assert_eq!(touched(Event::Apply(service(1, 1))), ["o1"]);
+        assert_eq!(touched(Event::Apply(imported(service(3, 1)))), ["o3"]);
+        assert_eq!(touched(Event::Apply(slice(1, 2, &[1]))), ["o2"]);
+        assert_eq!(
+            touched(Event::Apply(slice(1, 1, &[1]))),
+            ["o1", "o2"],
+            "a slice goes over"
+        );
+        assert_eq!(touched(Event::Apply(slice(1, 1, &[1]))), [""; 0], "nothing changed");
+        assert_eq!(touched(Event::Apply(namespace(1))), ["o1", "o3"], "those that exist");
+        assert_eq!(touched(Event::Apply(pod(1, 1))), [""; 0]);
+        assert_eq!(touched(Event::Listed(Kind::EndpointSlice, HashSet::new())), ["o1"]);
+    }
+
+    #[test]
+    fn counts_what_there_is() {
+        let mut cluster = Cluster::default();
+        let objects = [
+            service(1, 1),
+            service(2, 0),
+            service(2, 0),
+            slice(1, 1, &[1, 2]),
+            slice(1, 2, &[3]),
+        ];
+        for object in objects {
+            cluster.apply(Event::Apply(object));
+        }
+        let expected = Counts {
+            cluster_ip: 1,
+            headless: 1,
+            external_name: 0,
+            endpoint: 1,
+        };
+        assert_eq!(cluster.local().counts(), expected);
+    }
+
+    /// Says whether anything changed.
+    fn reset(cluster: &mut Cluster, kind: Kind, objects: Vec<Object>) -> bool {
+        let changes = Event::list(kind, objects).map(|event| cluster.apply(event));
+        changes.fold(false, |any, changes| any | changes.any)
     }
 
     fn event() -> impl Strategy<Value = Event> {
@@ -396,16 +568,16 @@ mod tests {
                 .prop_map(|(name, service, last)| imported(slice(name, service, &last))),
         ];
         (object, 0..4u8).prop_map(|(object, dice)| match dice {
-            0 => Event::Delete(kind(&object), object.key()),
+            0 => Event::Delete(object.kind(), object.key()),
             _ => Event::Apply(object),
         })
     }
 
     fn subject(event: &Event) -> (Kind, ObjectKey) {
         match event {
-            Event::Apply(object) => (kind(object), object.key()),
+            Event::Apply(object) => (object.kind(), object.key()),
             Event::Delete(kind, key) => (*kind, key.clone()),
-            Event::Reset(..) => unreachable!("no strategy makes one"),
+            Event::Listed(..) => unreachable!("no strategy makes one"),
         }
     }
 
@@ -420,17 +592,6 @@ mod tests {
             }
         }
         survivors.into_values().collect()
-    }
-
-    fn kind(object: &Object) -> Kind {
-        match object {
-            Object::Namespace(_) => Kind::Namespace,
-            Object::Service(..) => Kind::Service,
-            Object::EndpointSlice(..) => Kind::EndpointSlice,
-            Object::Pod(..) => Kind::Pod,
-            Object::ServiceImport(..) => Kind::ServiceImport,
-            Object::ImportedSlice(..) => Kind::ImportedSlice,
-        }
     }
 
     fn namespace(name: u8) -> Object {

@@ -1,7 +1,7 @@
 //! The kxdns agent: it watches the API server, keeps the kernel's tables true, serves what the kernel passes up and
 //! forwards the rest.
 //!
-//! A Service's way through it: [`watch`] or [`manifests`] -> [`index`] -> [`records`] -> [`zone`] -> [`kernel`], and
+//! A Service's way through it: [`watch`] or [`manifests`] -> [`cluster`] -> [`rules`] -> [`zone`] -> [`kernel`], and
 //! [`server`] answers from the same zone table.
 
 #![forbid(unsafe_code)]
@@ -10,17 +10,17 @@ pub mod cli;
 pub mod cluster;
 pub mod collect;
 pub mod corefile;
-pub mod index;
+pub mod http;
 pub mod kernel;
 pub mod manifests;
 pub mod metrics;
 pub mod name;
 pub mod parts;
 pub mod publish;
-pub mod records;
 pub mod rules;
 pub mod run;
 pub mod server;
 pub mod settings;
+pub mod sources;
 pub mod watch;
 pub mod zone;

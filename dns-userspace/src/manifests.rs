@@ -1,8 +1,9 @@
-//! Services from manifests instead of an API server, followed as the files change.
+//! Objects from manifests instead of an API server, followed as the files change.
 //!
 //! What `kubectl apply -f` reads is read here: files of YAML documents or JSON, `List`s, and folders, whose `*.yaml`,
 //! `*.yml` and `*.json` files count, those in folders below them or with a leading dot do not. Objects of other kinds are
-//! ignored. There is no API server behind it: nothing assigns a cluster IP, a manifest has to have it.
+//! ignored. There is no API server behind it: nothing assigns a cluster IP or makes EndpointSlices, manifests have to have
+//! them. Namespaces exist where a manifest says so, and where an object is in one.
 //!
 //! Files are replaced best by renaming another over them, or by swapping `..data` as a ConfigMap's volume does; a file
 //! written in place is read once its writer closes it.
@@ -22,7 +23,10 @@ use tracing::{error, warn};
 
 use self::place::Places;
 use self::set::ManifestSet;
-use crate::index::Event;
+use crate::cluster::Event;
+use crate::publish::Update;
+use crate::sources::SourceMetrics;
+use crate::watch::Resource;
 
 /// Manifests that are followed.
 #[derive(Debug)]
@@ -63,11 +67,19 @@ impl Manifests {
         Ok(manifests)
     }
 
-    /// Sends a reset once every file could be read, then what changes, until `shutdown` is cancelled or nobody listens.
+    /// Sends all objects of these kinds once every file could be read, then what changes, until `shutdown` is cancelled or nobody listens.
     ///
     /// What cannot be read is told once and leaves its last good content in force; until every file has been good once,
     /// nothing is sent, since names would be denied that exist.
-    pub async fn follow(mut self, events: mpsc::Sender<Event>, shutdown: CancellationToken) {
+    pub async fn follow(
+        mut self,
+        resources: &[Resource],
+        updates: mpsc::Sender<Update>,
+        metrics: SourceMetrics,
+        shutdown: CancellationToken,
+    ) {
+        let kinds: Vec<_> = resources.iter().map(|resource| resource.kind).collect();
+        self.set = ManifestSet::new(kinds);
         let changed = self.changed.clone();
         loop {
             let update;
@@ -76,7 +88,10 @@ impl Manifests {
                 Err(error) => return error!("manifests are followed no more: {error}"),
             };
             for event in update {
-                if events.send(event).await.is_err() {
+                if let Event::Listed(kind, _) = event {
+                    metrics.succeed(kind);
+                }
+                if updates.send(Update::new(event)).await.is_err() {
                     return;
                 }
             }
@@ -119,16 +134,47 @@ impl Manifests {
 
 #[cfg(test)]
 mod testing {
-    use crate::index::{ObjectKey, Service, ServiceKind};
+    use crate::cluster::Event;
+    use crate::cluster::object::{Kind, Object, ObjectKey, Reach, Service};
 
-    pub(super) fn service(name: &str, last: u8) -> Service {
-        Service {
-            key: key(name),
-            kind: ServiceKind::ClusterIp(vec![[10, 0, 0, last].into()]),
-        }
+    /// The first events, with these Services in `default`, and their Namespace.
+    pub(super) fn listed(services: &[(&str, u8)]) -> Vec<Event> {
+        let services = services.iter().map(|(name, last)| service(name, *last));
+        list(services.collect())
     }
 
-    pub(super) fn key(name: &str) -> ObjectKey {
+    /// The first events, with a Service that has no address.
+    pub(super) fn unaddressed(name: &str) -> Vec<Event> {
+        let service = Service {
+            reach: Reach::ClusterIps(vec![]),
+            ports: vec![],
+        };
+        list(vec![Object::Service(key(name), service)])
+    }
+
+    fn list(services: Vec<Object>) -> Vec<Event> {
+        let namespace = Some(Object::Namespace("default".into())).filter(|_| !services.is_empty());
+        let namespaces = Event::list(Kind::Namespace, namespace.into_iter().collect());
+        namespaces.chain(Event::list(Kind::Service, services)).collect()
+    }
+
+    pub(super) fn apply(name: &str, last: u8) -> Event {
+        Event::Apply(service(name, last))
+    }
+
+    pub(super) fn delete(name: &str) -> Event {
+        Event::Delete(Kind::Service, key(name))
+    }
+
+    fn service(name: &str, last: u8) -> Object {
+        let service = Service {
+            reach: Reach::ClusterIps(vec![[10, 0, 0, last].into()]),
+            ports: vec![],
+        };
+        Object::Service(key(name), service)
+    }
+
+    fn key(name: &str) -> ObjectKey {
         ObjectKey {
             namespace: "default".into(),
             name: name.into(),
@@ -145,9 +191,9 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::testing::{key, service};
+    use super::testing::{apply, delete, listed};
     use super::*;
-    use crate::index::ServiceKind;
+    use crate::cluster::object::Kind;
 
     #[tokio::test]
     async fn follows_a_file_through_writing_renaming_and_removal() {
@@ -155,21 +201,21 @@ mod tests {
         let path = folder.path().join("web.yaml");
         fs::write(&path, manifest("web", 1)).unwrap();
         let mut followed = Followed::new(&[folder.path()]);
-        assert_eq!(followed.next().await, Event::Reset(vec![service("web", 1)]));
+        followed.expect_list(1).await;
 
         fs::write(&path, manifest("web", 2)).unwrap();
-        assert_eq!(followed.next().await, Event::Apply(service("web", 2)));
+        assert_eq!(followed.next().await, apply("web", 2));
 
         let draft = folder.path().join("web.draft");
         fs::write(&draft, manifest("web", 3)).unwrap();
         fs::rename(&draft, &path).unwrap();
-        assert_eq!(followed.next().await, Event::Apply(service("web", 3)));
+        assert_eq!(followed.next().await, apply("web", 3));
 
         fs::write(folder.path().join("other.json"), r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "other"}, "spec": {"clusterIP": "10.0.0.4"}}"#).unwrap();
-        assert_eq!(followed.next().await, Event::Apply(service("other", 4)));
+        assert_eq!(followed.next().await, apply("other", 4));
 
         fs::remove_file(&path).unwrap();
-        assert_eq!(followed.next().await, Event::Delete(key("web")));
+        assert_eq!(followed.next().await, delete("web"));
     }
 
     #[tokio::test]
@@ -178,12 +224,12 @@ mod tests {
         let path = folder.path().join("web.yaml");
         fs::write(&path, manifest("web", 1)).unwrap();
         let mut followed = Followed::new(&[&path]);
-        assert_eq!(followed.next().await, Event::Reset(vec![service("web", 1)]));
+        followed.expect_list(1).await;
         for last in 2..5 {
             let draft = folder.path().join("draft");
             fs::write(&draft, manifest("web", last)).unwrap();
             fs::rename(&draft, &path).unwrap();
-            assert_eq!(followed.next().await, Event::Apply(service("web", last)));
+            assert_eq!(followed.next().await, apply("web", last));
         }
     }
 
@@ -199,22 +245,11 @@ mod tests {
         publish("..1", 1);
         let path = volume.path().join("web.yaml");
         symlink("..data/web.yaml", &path).unwrap();
-        for paths in [[volume.path()], [&path]] {
+        for (paths, last) in [([volume.path()], 1), ([&path], 2)] {
             let mut followed = Followed::new(&paths);
-            let Event::Reset(services) = followed.next().await else {
-                panic!("the first event is a reset")
-            };
-            let ServiceKind::ClusterIp(addresses) = &services[0].kind else {
-                panic!("it has a cluster IP")
-            };
-            let last = addresses[0]
-                .to_string()
-                .trim_start_matches("10.0.0.")
-                .parse::<u8>()
-                .unwrap()
-                + 1;
-            publish(&format!("..{last}"), last);
-            assert_eq!(followed.next().await, Event::Apply(service("web", last)));
+            followed.expect_list(last).await;
+            publish(&format!("..{}", last + 1), last + 1);
+            assert_eq!(followed.next().await, apply("web", last + 1));
         }
     }
 
@@ -225,7 +260,7 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("web.yaml"), manifest("web", 1)).unwrap();
         let mut followed = Followed::new(&[&folder]);
-        assert_eq!(followed.next().await, Event::Reset(vec![service("web", 1)]));
+        followed.expect_list(1).await;
 
         let aside = parent.path().join("aside");
         fs::rename(&folder, &aside).unwrap();
@@ -234,27 +269,24 @@ mod tests {
         fs::rename(folder.join("draft"), folder.join("web.yaml")).unwrap();
         // Between the two steps the folder may have been seen without its file.
         let mut event = followed.next().await;
-        if event == Event::Delete(key("web")) {
+        if event == delete("web") {
             event = followed.next().await;
         }
-        assert_eq!(event, Event::Apply(service("web", 2)));
+        assert_eq!(event, apply("web", 2));
         fs::write(folder.join("draft"), manifest("web", 3)).unwrap();
         fs::rename(folder.join("draft"), folder.join("web.yaml")).unwrap();
-        assert_eq!(followed.next().await, Event::Apply(service("web", 3)));
+        assert_eq!(followed.next().await, apply("web", 3));
     }
 
     #[tokio::test]
     async fn ends_when_it_is_told_to() {
         let folder = TempDir::new().unwrap();
-        let (events, mut received) = mpsc::channel(8);
-        let shutdown = CancellationToken::new();
-        let followed = Manifests::open(&[folder.path().into()])
-            .unwrap()
-            .follow(events, shutdown.clone());
-        let task = tokio::spawn(followed);
-        assert_eq!(received.recv().await, Some(Event::Reset(vec![])));
-        shutdown.cancel();
-        task.await.unwrap();
+        let mut followed = Followed::new(&[folder.path()]);
+        for kind in [Kind::Namespace, Kind::Service] {
+            assert_eq!(followed.next().await, Event::Listed(kind, Default::default()));
+        }
+        followed.shutdown.cancel();
+        followed.task.await.unwrap();
     }
 
     #[test]
@@ -269,30 +301,44 @@ mod tests {
     }
 
     struct Followed {
-        received: mpsc::Receiver<Event>,
+        received: mpsc::Receiver<Update>,
+        shutdown: CancellationToken,
         task: tokio::task::JoinHandle<()>,
     }
 
     impl Followed {
         fn new<P: AsRef<Path>>(paths: &[P]) -> Self {
             let paths: Vec<_> = paths.iter().map(|path| path.as_ref().to_owned()).collect();
-            let (events, received) = mpsc::channel(8);
+            let (updates, received) = mpsc::channel(8);
             let manifests = Manifests::open(&paths).unwrap();
+            let shutdown = CancellationToken::new();
+            let stop = shutdown.clone();
+            let resources = [Kind::Namespace, Kind::Service].map(|kind| Resource {
+                kind,
+                selector: String::new(),
+            });
+            let following = async move {
+                manifests
+                    .follow(&resources, updates, SourceMetrics::default(), stop)
+                    .await
+            };
             Self {
                 received,
-                task: tokio::spawn(manifests.follow(events, CancellationToken::new())),
+                shutdown,
+                task: tokio::spawn(following),
             }
         }
 
         async fn next(&mut self) -> Event {
             let received = tokio::time::timeout(Duration::from_secs(10), self.received.recv()).await;
-            received.expect("no event came").expect("the follower has ended")
+            received.expect("no event came").expect("the follower has ended").event
         }
-    }
 
-    impl Drop for Followed {
-        fn drop(&mut self) {
-            self.task.abort();
+        /// Takes the first events: the Service `web` at this address, and its Namespace.
+        async fn expect_list(&mut self, last: u8) {
+            for event in listed(&[("web", last)]) {
+                assert_eq!(self.next().await, event);
+            }
         }
     }
 

@@ -1,46 +1,20 @@
-//! Metrics: the registry, what the server counts, and the endpoint that Prometheus reads.
+//! Metrics: the registry, what the server counts, and the page that Prometheus reads, in the OpenMetrics text format.
 //!
-//! The endpoint speaks HTTP/1 and serves `/metrics` alone, in the OpenMetrics text format. Collectors of other parts
-//! of the agent are registered by whoever owns them.
+//! Collectors of other parts of the agent are registered by whoever owns them.
 
-use std::convert::Infallible;
 use std::fmt::{self, Write as _};
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::anyhow;
-use bytes::Bytes;
 use domain::base::Message;
 use domain::base::iana::OptRcode;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use rustix::io::Errno;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
-/// Connections that the endpoint serves at a time.
-const MAX_CONNECTIONS: usize = 16;
-
-/// How long a client may take over its request and its reading of the response.
-const CONNECTION: Duration = Duration::from_secs(10);
-
-/// How long to wait after a failed accept, which no event announces the end of.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+use crate::http::Page;
 
 /// What the endpoint answers with.
 const OPEN_METRICS: HeaderValue =
@@ -129,86 +103,28 @@ impl EncodeLabelValue for ResponseCode {
     }
 }
 
-/// Opens the endpoint's socket; `[::]` is `0.0.0.0` on a host without IPv6.
-///
-/// An error is one line that names the address and the way out.
-pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = match TcpListener::bind(address).await {
-        Err(error) if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
-        }
-        listener => listener,
-    };
-    listener.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => anyhow!(
-            "cannot serve metrics on {address}: address in use; give `prometheus` another address in the Corefile"
-        ),
-        _ => anyhow!("cannot serve metrics on {address}: {error}"),
-    })
-}
-
-/// Serves `/metrics` until `shutdown`.
-pub async fn serve(listener: TcpListener, registry: Arc<Registry>, shutdown: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let accept = async {
-        while let Ok(slot) = slots.clone().acquire_owned().await {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let answered = shutdown
-                        .clone()
-                        .run_until_cancelled_owned(answer(stream, registry.clone()));
-                    tokio::spawn(async move {
-                        answered.await;
-                        drop(slot);
-                    });
-                }
-                Err(error) => {
-                    warn!("cannot accept a metrics connection: {error}");
-                    sleep(ACCEPT_RETRY).await;
-                }
-            }
-        }
-    };
-    shutdown.run_until_cancelled(accept).await;
-}
-
-/// Answers the one request of a connection.
-async fn answer(stream: TcpStream, registry: Arc<Registry>) {
-    let service = service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(respond(&request, &registry)));
-    let connection = http1::Builder::new()
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    match timeout(CONNECTION, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!("metrics connection: {error}"),
-        Err(_) => debug!("metrics connection: not done within {CONNECTION:?}"),
+/// The page that Prometheus reads.
+pub fn page(registry: Registry) -> impl Fn(&str) -> Option<Page> + Send + Sync + 'static {
+    move |path| {
+        let mut text = String::new();
+        (path == "/metrics").then(|| match text::encode(&mut text, &registry) {
+            Ok(()) => Page {
+                status: StatusCode::OK,
+                kind: OPEN_METRICS,
+                text,
+            },
+            Err(_) => Page::plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written"),
+        })
     }
-}
-
-fn respond(request: &Request<Incoming>, registry: &Registry) -> Response<Full<Bytes>> {
-    let mut page = String::new();
-    let mut response = Response::new(Full::default());
-    if request.uri().path() != "/metrics" {
-        *response.status_mut() = StatusCode::NOT_FOUND;
-    } else if request.method() != Method::GET && request.method() != Method::HEAD {
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        response
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    } else if text::encode(&mut page, registry).is_err() {
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    } else {
-        response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
-        *response.body_mut() = Full::from(page);
-    }
-    response
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::http::serve;
+    use crate::http::testing::{open, request};
 
     #[tokio::test]
     async fn serves_the_registry_and_nothing_else() {
@@ -220,10 +136,9 @@ mod tests {
             Source::Server,
             b"\0\0\x80\0\0\0\0\0\0\0\0\x01\0\0\x29\0\0\x01\0\0\0\0\0",
         );
-        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = open().await;
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, Arc::new(registry), shutdown.clone()));
+        let serving = tokio::spawn(serve(listener, page(registry), shutdown.clone()));
 
         let page = request(address, "GET /metrics").await;
         for line in [
@@ -245,29 +160,5 @@ mod tests {
         assert!(request(address, "POST /metrics").await.starts_with("HTTP/1.1 405 "));
         shutdown.cancel();
         serving.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn says_in_one_line_that_its_port_is_in_use() {
-        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let expected = format!(
-            "cannot serve metrics on {address}: address in use; give `prometheus` another address in the Corefile"
-        );
-        assert_eq!(bind(address).await.unwrap_err().to_string(), expected);
-    }
-
-    async fn request(address: SocketAddr, line: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream
-            .write_all(format!("{line} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes())
-            .await
-            .unwrap();
-        let mut response = String::new();
-        timeout(CONNECTION, stream.read_to_string(&mut response))
-            .await
-            .expect("a response")
-            .unwrap();
-        response
     }
 }

@@ -44,6 +44,12 @@ impl Name {
         depth.is_some_and(|depth| self.labels().skip(depth).eq(zone.labels()))
     }
 
+    /// The labels that stand left of a zone, from the left; `None` where the name is not in the zone.
+    pub fn labels_below(&self, zone: &Self) -> Option<Vec<&[u8]>> {
+        let depth = || self.labels().count() - zone.labels().count();
+        self.is_within(zone).then(|| self.labels().take(depth()).collect())
+    }
+
     /// The labels from the left, without the root's.
     pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = &self.0[..];
@@ -89,6 +95,17 @@ mod tests {
         }
         assert!(name(".").is_within(&name(".")));
         assert!(!name(".").is_within(&name("local")));
+    }
+
+    #[test]
+    fn cuts_a_zone_off_at_a_label() {
+        let zone = name("cluster.local");
+        let below = |text: &str| name(text).labels_below(&zone).map(|labels| labels.concat());
+        assert_eq!(below("web.default.svc.cluster.local"), Some(b"webdefaultsvc".to_vec()));
+        assert_eq!(below("cluster.local"), Some(vec![]));
+        for text in ["local", "mycluster.local", "cluster.local.example"] {
+            assert_eq!(below(text), None, "{text}");
+        }
     }
 
     #[test]

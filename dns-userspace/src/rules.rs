@@ -13,12 +13,10 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::cluster::object::{Endpoint, EndpointSlice, Port, Reach, Service};
+use crate::cluster::object::{Endpoint, EndpointSlice, ObjectKey, Port, Reach, Service};
 use crate::cluster::{Cluster, ServiceSet};
 use crate::corefile::{Kubernetes, Pods};
-use crate::index::ObjectKey;
 use crate::name::Name;
-use crate::records::labels_below;
 
 /// Type codes of questions that the objects can answer (RFC 1035, 3.2.2; RFC 3596, 2.1; RFC 2782).
 pub mod qtype {
@@ -64,11 +62,14 @@ pub struct Options {
     pub multicluster: Vec<Name>,
     /// The addresses of whoever answers, for the zone's NS record.
     pub local: Vec<IpAddr>,
+    /// The Service that the zone's NS record names where none has an endpoint at those addresses, as none has on a host
+    /// network.
+    pub dns_service: Option<ObjectKey>,
 }
 
 impl Options {
-    /// The options of this directive; `local` are the addresses of whoever answers.
-    pub fn new(kubernetes: &Kubernetes, local: Vec<IpAddr>) -> Self {
+    /// The options of this directive; `local` and `dns_service` tell where whoever answers is reached.
+    pub fn new(kubernetes: &Kubernetes, local: Vec<IpAddr>, dns_service: Option<ObjectKey>) -> Self {
         Self {
             pods: kubernetes.pods,
             namespaces: kubernetes.namespaces.clone(),
@@ -78,6 +79,7 @@ impl Options {
             zonal: kubernetes.zonal,
             multicluster: kubernetes.multicluster.clone(),
             local,
+            dns_service,
         }
     }
 }
@@ -260,7 +262,7 @@ impl<'a> Rules<'a> {
             let Some(name) = Name::parse(&target) else {
                 return Answer::Records(Records::default());
             };
-            let Some(labels) = labels_below(&name, zone) else {
+            let Some(labels) = name.labels_below(zone) else {
                 return Answer::Elsewhere { aliases, target };
             };
             // A loop ends here too.
@@ -433,12 +435,16 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// NS of the apex: the Services behind which whoever answers stands; `ns.dns` if it is no endpoint of any.
+    /// NS of the apex: the Services behind which whoever answers stands; `ns.dns` if there are none.
     fn name_server(&self) -> Found {
         let own = || self.options.local.iter().filter(|address| !address.is_loopback());
-        let services: Vec<_> = own()
+        let mut services: Vec<_> = own()
             .flat_map(|address| self.cluster.local().endpoint_services_at(*address))
             .collect();
+        if services.is_empty() {
+            let exists = |key: &&ObjectKey| self.cluster.local().service(key).is_some();
+            services.extend(self.options.dns_service.as_ref().filter(exists));
+        }
         let mut glue: Vec<_> = match services.is_empty() {
             true => own().map(|address| ("ns.dns".to_owned(), *address)).collect(),
             false => services
@@ -706,6 +712,7 @@ mod tests {
         zonal: false,
         multicluster: Vec::new(),
         local: Vec::new(),
+        dns_service: None,
     };
 
     const ABSENT: &str = "absent";
@@ -1250,8 +1257,10 @@ mod tests {
         ];
         let mut cluster = Cluster::default();
         for (kind, objects) in objects {
-            let read = |object: &Value| read(kind, &object.to_string()).unwrap().unwrap();
-            cluster.apply(Event::Reset(kind, objects.iter().map(read).collect()));
+            let read = |object: &Value| read(kind, &object.to_string()).unwrap().object.unwrap();
+            for event in Event::list(kind, objects.iter().map(read).collect()) {
+                cluster.apply(event);
+            }
         }
         cluster
     }

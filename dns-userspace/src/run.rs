@@ -8,14 +8,13 @@ use std::sync::{Arc, RwLock};
 use anyhow::{Context as _, Result};
 use futures::FutureExt as _;
 use prometheus_client::registry::Registry;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource as Limited, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{mpsc, watch as state};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::cli::Run;
 use crate::collect::{AgentMetrics, KernelCollector};
-use crate::index::Event;
 use crate::kernel::hook::AttachMode;
 use crate::kernel::maps::{Counts, Tables};
 use crate::kernel::pins::Pins;
@@ -23,16 +22,15 @@ use crate::kernel::selection::Selection;
 use crate::kernel::{links, object, trace};
 use crate::manifests::Manifests;
 use crate::metrics::{self, ServerMetrics};
-use crate::name::Name;
 use crate::parts::Parts;
-use crate::publish::{KernelSide, Publisher};
+use crate::publish::{KernelSide, Publisher, Update};
 use crate::settings::Settings;
-use crate::watch::ApiServer;
-use crate::zone::ZoneTable;
-use crate::{corefile, server, watch};
+use crate::sources::SourceMetrics;
+use crate::watch::{ApiServer, Resource};
+use crate::{corefile, http, server, watch};
 
-/// Events that wait to be put in force; more make their source wait.
-const EVENTS: usize = 1024;
+/// Updates that wait to be put in force; more make their source wait.
+const UPDATES: usize = 1024;
 
 /// Runs the agent until `shutdown`, or until it cannot go on.
 ///
@@ -48,46 +46,54 @@ pub async fn run(options: Run, shutdown: CancellationToken) -> Result<()> {
     raise_file_limit();
     let objects = Objects::open(&options, &settings).await?;
     let listeners = server::bind(&settings.listen)?;
-    let scrapes = match settings.metrics {
-        Some(address) => Some(metrics::bind(address).await?),
-        None => None,
-    };
+    let scrapes = http::bind("metrics", "prometheus", settings.metrics).await?;
+    let probes = http::bind("readiness", "ready", settings.ready).await?;
     let mut registry = metrics::registry();
     let mut parts = Parts::new(shutdown.clone());
     // The pins are held until every link is detached.
     let (kernel, _pins) = start_kernel_side(&options, &settings, &mut registry, &mut parts, &shutdown)?.unzip();
 
-    let zones = Arc::new(RwLock::new(ZoneTable::new(settings.zones)));
+    let zones = Arc::new(RwLock::new(settings.zone_table()));
+    let (synced, is_synced) = state::channel(false);
     let publisher = Publisher {
         zones: zones.clone(),
         metrics: AgentMetrics::register(&mut registry),
         kernel,
+        synced,
     };
     let answers = ServerMetrics::register(&mut registry);
-    let (sender, events) = mpsc::channel(EVENTS);
-    parts.start("publishing", publisher.follow(events, shutdown.clone()));
-    parts.start("following the objects", objects.follow(sender, shutdown.clone()));
+    let kinds: Vec<_> = settings.resources.iter().map(|resource| resource.kind).collect();
+    let sources = SourceMetrics::register(&mut registry, &kinds);
+    let (sender, updates) = mpsc::channel(UPDATES);
+    parts.start("publishing", publisher.follow(updates, shutdown.clone()));
+    let following = objects.follow(settings.resources, sender, sources, shutdown.clone());
+    parts.start("following the objects", following);
     parts.start(
         "following the Corefile",
         corefile::follow(options.corefile, config, shutdown.clone()),
     );
-    let serving = server::serve(listeners, zones, settings.routes, answers, shutdown.clone());
+    let start = server::await_objects(is_synced.clone(), settings.startup_timeout);
+    let serving = server::serve(listeners, start, zones, settings.routes, answers, shutdown.clone());
     parts.start("the DNS server", serving.map(Ok));
     if let Some(listener) = scrapes {
-        let serving = metrics::serve(listener, Arc::new(registry), shutdown);
+        let serving = http::serve(listener, metrics::page(registry), shutdown.clone());
         parts.start("the server of metrics", serving.map(Ok));
+    }
+    if let Some(listener) = probes {
+        let serving = http::serve(listener, http::readiness(is_synced), shutdown);
+        parts.start("the server of readiness", serving.map(Ok));
     }
     parts.finish().await
 }
 
 /// Takes as many files as the agent may have: a socket for each forwarded query and each connection, a link each.
 fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
+    let limit = getrlimit(Limited::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         ..limit
     };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+    if let Err(error) = setrlimit(Limited::Nofile, raised) {
         warn!("cannot raise the limit of open files from {:?}: {error}", limit.current);
     }
 }
@@ -106,10 +112,16 @@ impl Objects {
         })
     }
 
-    async fn follow(self, events: mpsc::Sender<Event>, shutdown: CancellationToken) -> Result<()> {
+    async fn follow(
+        self,
+        resources: Vec<Resource>,
+        updates: mpsc::Sender<Update>,
+        metrics: SourceMetrics,
+        shutdown: CancellationToken,
+    ) -> Result<()> {
         match self {
-            Self::ApiServer(server) => watch::watch(server, events, shutdown).await,
-            Self::Manifests(manifests) => manifests.follow(events, shutdown).await,
+            Self::ApiServer(server) => watch::watch(server, resources, updates, metrics, shutdown).await,
+            Self::Manifests(manifests) => manifests.follow(&resources, updates, metrics, shutdown).await,
         }
         Ok(())
     }
@@ -131,7 +143,8 @@ fn start_kernel_side(
     let pins = Pins::pin(&options.bpffs, &ebpf)?;
     let tables = Tables::take(&mut ebpf)?;
     let counts = Counts::take(&mut ebpf)?;
-    let side = KernelSide::new(tables, kernel_zones(settings), options.served.clone(), options.lease)?;
+    tell_plan(settings);
+    let side = KernelSide::new(tables, options.served.clone(), options.lease)?;
     if options.trace {
         trace::start(&mut ebpf, shutdown.clone())?;
     }
@@ -144,17 +157,12 @@ fn start_kernel_side(
     Ok(Some((side, pins)))
 }
 
-/// The zones that the kernel may answer from; says so, and why it may not from the others.
-fn kernel_zones(settings: &Settings) -> Vec<Name> {
-    let mut zones = Vec::new();
+/// Says from which zones the kernel answers, and why not from the others.
+fn tell_plan(settings: &Settings) {
     for plan in &settings.plan {
         match &plan.verdict {
-            Ok(()) => {
-                info!("the kernel answers from {}", plan.zone);
-                zones.push(plan.zone.clone());
-            }
+            Ok(()) => info!("the kernel answers from {}", plan.zone),
             Err(reason) => warn!("the kernel answers nothing from {}: {reason}", plan.zone),
         }
     }
-    zones
 }

@@ -3,22 +3,29 @@
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use dns_ebpf::maps::SERVED;
 
 use crate::cli::Run;
-use crate::corefile::{ApiServer, Config, Kubernetes, ServerBlock, ZonePlan};
+use crate::cluster::object::Kind;
+use crate::corefile::{ApiServer, Config, Kubernetes, ServerBlock, ZonePlan, is_reverse};
 use crate::name::Name;
+use crate::rules::Options;
 use crate::server::{Routes, Upstreams};
-use crate::watch::{ApiSource, TlsFiles};
-use crate::zone::{ServedZone, Trust};
+use crate::watch::{ApiSource, Resource, TlsFiles};
+use crate::zone::{self, ServedZone, ZoneOptions, ZoneTable};
 
 /// What the agent does.
 #[derive(Debug)]
 pub struct Settings {
-    /// The forward zones that it knows the names of.
+    /// The zones that it answers for.
     pub zones: Vec<ServedZone>,
+    /// What holds in all of them.
+    pub zone_options: ZoneOptions,
+    /// The objects that their names are made of.
+    pub resources: Vec<Resource>,
     /// What the kernel may answer of each of the Corefile's forward zones.
     pub plan: Vec<ZonePlan>,
     /// The API server to watch.
@@ -27,8 +34,12 @@ pub struct Settings {
     pub listen: Vec<SocketAddr>,
     /// Where the DNS server sends what it does not answer.
     pub routes: Routes,
+    /// How long the server waits for all objects to be known before it answers without them.
+    pub startup_timeout: Duration,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
+    /// Where it is told whether all objects are known.
+    pub ready: Option<SocketAddr>,
 }
 
 impl Settings {
@@ -44,18 +55,33 @@ impl Settings {
             true => (Vec::new(), Vec::new()),
             false => (listen(config, server)?, upstreams(config)?),
         };
-        let plan = forward_plan(config, kubernetes);
+        let plan = config.plan();
+        let zones = zones(&plan);
+        check_selectors(kubernetes, options)?;
         Ok(Self {
-            zones: zones(kubernetes, &plan),
-            plan,
+            zones,
+            zone_options: zone_options(server, kubernetes)?,
+            resources: resources(kubernetes),
+            plan: forward_plan(plan),
             api: api_source(kubernetes, options),
             listen,
             routes: Routes {
-                fallthrough: kubernetes.fallthrough.clone(),
                 upstreams,
+                // As in CoreDNS: with either of them in the block, the class of a question makes no difference.
+                any_class: ["chaos", "forward"].iter().any(|directive| server.has(directive)),
+                cache: server.cache.clone(),
+                shuffles: server.has("loadbalance"),
             },
+            startup_timeout: kubernetes.startup_timeout,
             metrics: config.servers.iter().find_map(|server| server.prometheus),
+            ready: config.servers.iter().find_map(|server| server.ready),
         })
+    }
+
+    /// An empty table of the zones.
+    pub fn zone_table(&self) -> ZoneTable {
+        let kinds = self.resources.iter().map(|resource| resource.kind).collect();
+        ZoneTable::new(self.zones.clone(), self.zone_options.clone(), kinds)
     }
 }
 
@@ -97,26 +123,67 @@ fn find_kubernetes<'c>(config: &'c Config, corefile: &Path) -> Result<(&'c Serve
     }
 }
 
-/// The zones whose names are those of the cluster's objects: nothing is sure of them while an option that is not in force
-/// hides objects or adds names, and no name's absence while others may own names there.
-fn zones(kubernetes: &Kubernetes, plan: &[ZonePlan]) -> Vec<ServedZone> {
-    let trust = |plan: &ZonePlan| match plan.verdict {
-        _ if !kubernetes.limits.is_empty() => Trust::Nothing,
-        Ok(()) => Trust::Whole,
-        Err(_) => Trust::Existing,
-    };
+/// Checks that the objects are chosen by somebody: the API server does it, nobody does for manifests.
+fn check_selectors(kubernetes: &Kubernetes, options: &Run) -> Result<()> {
+    let given = [
+        ("labels", &kubernetes.labels),
+        ("namespace_labels", &kubernetes.namespace_labels),
+    ];
+    match given.into_iter().find(|(_, selector)| !selector.is_empty()) {
+        Some((option, _)) if !options.manifests.is_empty() => bail!(
+            "--manifests: every object counts, so `{option}` of `kubernetes` at {} cannot be followed; remove it",
+            kubernetes.span
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Where others may own names too, nothing is certain but what exists.
+fn zones(plan: &[ZonePlan]) -> Vec<ServedZone> {
     let zone = |plan: &ZonePlan| ServedZone {
         name: plan.zone.clone(),
-        ttl: plan.ttl,
-        trust: trust(plan),
+        reverse: is_reverse(&plan.zone),
+        certain: plan.verdict.is_ok(),
     };
     plan.iter().map(zone).collect()
 }
 
+fn zone_options(server: &ServerBlock, kubernetes: &Kubernetes) -> Result<ZoneOptions> {
+    let local = match server.bind.as_slice() {
+        [] => own_addresses()?,
+        addresses => addresses.to_vec(),
+    };
+    Ok(ZoneOptions {
+        names: Options::new(kubernetes, local, Some(zone::dns_service())),
+        ttl: kubernetes.ttl,
+        primary: kubernetes.forward_zones().next().cloned().context("no forward zone")?,
+        fallthrough: kubernetes.fallthrough.clone(),
+    })
+}
+
+/// The addresses of the host.
+fn own_addresses() -> Result<Vec<IpAddr>> {
+    let interfaces = if_addrs::get_if_addrs().context("cannot find out the host's addresses")?;
+    Ok(interfaces.iter().map(if_addrs::Interface::ip).collect())
+}
+
+/// The objects that names are made of, and which of them count.
+fn resources(kubernetes: &Kubernetes) -> Vec<Resource> {
+    let selector = |kind| match kind {
+        Kind::Namespace | Kind::ServiceImport => kubernetes.namespace_labels.clone(),
+        Kind::Service | Kind::EndpointSlice | Kind::Pod => kubernetes.labels.clone(),
+        Kind::ImportedSlice => "multicluster.kubernetes.io/service-name".to_owned(),
+    };
+    let resource = |kind| Resource {
+        kind,
+        selector: selector(kind),
+    };
+    zone::kinds(kubernetes).into_iter().map(resource).collect()
+}
+
 /// The reverse zones are left out: nobody has to be told that the kernel does not answer from them.
-fn forward_plan(config: &Config, kubernetes: &Kubernetes) -> Vec<ZonePlan> {
-    let mut plan = config.plan();
-    plan.retain(|plan| kubernetes.forward_zones().any(|zone| *zone == plan.zone));
+fn forward_plan(mut plan: Vec<ZonePlan>) -> Vec<ZonePlan> {
+    plan.retain(|plan| !is_reverse(&plan.zone));
     plan
 }
 
@@ -212,9 +279,14 @@ mod tests {
         let names: Vec<_> = settings
             .zones
             .iter()
-            .map(|zone| (zone.name.to_string(), zone.ttl))
+            .map(|zone| (zone.name.to_string(), zone.reverse))
             .collect();
-        assert_eq!(names, [("cluster.local.".to_owned(), 7)]);
+        let expected = [("cluster.local.", false), ("in-addr.arpa.", true), ("ip6.arpa.", true)];
+        assert_eq!(names, expected.map(|(name, reverse)| (name.to_owned(), reverse)));
+        assert_eq!(
+            (settings.zone_options.ttl, settings.zone_options.primary.to_string()),
+            (7, "cluster.local.".into())
+        );
         let plan: Vec<_> = settings
             .plan
             .iter()
@@ -229,17 +301,18 @@ mod tests {
 
     #[test]
     fn trusts_the_objects_as_far_as_the_corefile_lets_them_speak_for_the_zone() {
-        for (from, to, trust) in [
-            ("ttl 7", "ttl 7", Trust::Whole),
-            ("prometheus", "cache 30\n  log\n  prometheus", Trust::Whole),
-            ("prometheus", "hosts\n  prometheus", Trust::Existing),
-            ("prometheus", "rewrite name a b\n  prometheus", Trust::Existing),
-            ("ttl 7", "namespaces default", Trust::Nothing),
-            ("ttl 7", "zonal", Trust::Nothing),
+        for (from, to, certain) in [
+            ("ttl 7", "ttl 7", true),
+            ("prometheus", "cache 30\n  log\n  prometheus", true),
+            ("prometheus", "hosts\n  prometheus", false),
+            ("prometheus", "rewrite name a b\n  prometheus", false),
+            ("ttl 7", "ttl 60\n }\n  cache 30 {", false),
+            ("ttl 7", "namespaces default", true),
+            ("ttl 7", "zonal", true),
         ] {
             let settings = read(&CLASSIC.replace(from, to), &[]).unwrap();
-            assert_eq!(settings.zones[0].trust, trust, "{to}");
-            assert_eq!(settings.plan[0].verdict.is_ok(), trust == Trust::Whole, "{to}");
+            assert_eq!(settings.zones[0].certain, certain, "{to}");
+            assert_eq!(settings.plan[0].verdict.is_ok(), certain, "{to}");
         }
     }
 

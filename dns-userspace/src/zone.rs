@@ -1,142 +1,295 @@
-//! The zone table: from canonical name to what is known of it. The kernel's tables and the server are fed from here.
+//! The zone table: the zones that the `kubernetes` plugin serves, and what the cluster's objects say in them.
 //!
-//! It owns the index, so that an event goes in at one end and the changes of names come out at the other, and it is the
-//! agent's [`Tables`]: the server decides over it with the same function as the kernel over its maps. Reverse zones are
-//! not in it.
+//! It owns the objects, so that an event goes in at one end and the changes of the kernel's names come out at the other,
+//! and it answers the agent's server. Both come from the same rules ([`crate::rules`]): an entry for the kernel is what
+//! they say to its name. What it adds is what a zone is: which one a name stands in, its SOA record, and what may be
+//! denied there.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
-use dns_ebpf::decide::{Entry, Lookup, Tables, Zone};
-use dns_ebpf::outcome::Pass;
+use dns_ebpf::decide::{Entry, TYPE_SOA, Zone};
 
-use crate::index::{Event, Index, ObjectKey};
+use crate::cluster::object::{Kind, ObjectKey, Reach};
+use crate::cluster::{Cluster, Event};
+use crate::corefile::{Fallthrough, Kubernetes, Pods};
 use crate::name::Name;
-use crate::records;
+use crate::rules::{self, Answer, Data, Options, Record, Records, qtype};
 
 /// The zone table, shared between the one task that updates it and the server's.
 pub type SharedZoneTable = Arc<RwLock<ZoneTable>>;
+
+/// Types of questions for whole zones (RFC 1995, 6; RFC 1035, 3.2.3), which nobody is given.
+const TRANSFERS: [u16; 2] = [251, 252];
+
+/// The Service whose cluster IPs pods have as their nameserver.
+pub fn dns_service() -> ObjectKey {
+    ObjectKey {
+        namespace: "kube-system".into(),
+        name: "kube-dns".into(),
+    }
+}
 
 /// A zone that the `kubernetes` plugin serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedZone {
     /// The zone's name.
     pub name: Name,
+    /// Whether its names stand for addresses.
+    pub reverse: bool,
+    /// Whether the objects alone say what is in it. If not, others may own names of it, and nothing is denied.
+    pub certain: bool,
+}
+
+/// What holds in all the zones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneOptions {
+    /// Which names there are.
+    pub names: Options,
     /// The `ttl` option, in seconds.
     pub ttl: u32,
-    /// How much the cluster's objects say of the zone.
-    pub trust: Trust,
+    /// The zone in which the targets of PTR records lie.
+    pub primary: Name,
+    /// What becomes of names that do not exist.
+    pub fallthrough: Fallthrough,
 }
 
-/// How much the cluster's objects say of a zone's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// Which names there are, and so which there are not.
-    Whole,
-    /// Which names there are; others may own further ones.
-    Existing,
-    /// Nothing that can be relied on.
-    Nothing,
+/// What the zones say to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The name stands in none of them.
+    Outside,
+    /// The name does not exist here and may elsewhere: `fallthrough`.
+    FallThrough,
+    /// Nobody is told.
+    Refused,
+    /// This.
+    Here {
+        /// The zone that the name stands in.
+        zone: Zone,
+        /// The serial of its SOA record.
+        serial: u32,
+        /// What it says.
+        content: Content,
+    },
 }
 
-/// What an update changed for one name.
+/// What a zone says to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// These records, at least one.
+    Records(Records),
+    /// The zone's own SOA record.
+    Soa,
+    /// The name is an alias of one outside the zone, whose records are to be found elsewhere.
+    Elsewhere {
+        /// The aliases on the way, at least one.
+        aliases: Vec<Record>,
+        /// Where the last one leads.
+        target: String,
+    },
+    /// The name exists, records of the type do not.
+    NoData,
+    /// The name does not exist.
+    NxDomain,
+    /// Not all objects are known yet, or others may own the name.
+    Failure,
+}
+
+/// What an update changed for one name of the kernel's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The name now has this entry, whether or not it had one.
     Put(Name, Entry),
-    /// The name is gone.
+    /// The name is not the kernel's to answer, whether or not it was.
     Remove(Name),
 }
 
-/// From canonical name to what is known of it.
-#[derive(Debug, Default)]
+/// The zones and the objects that speak of them.
+#[derive(Debug)]
 pub struct ZoneTable {
     /// The deepest first: the first that encloses a name is the one that the name stands in.
     zones: Vec<ServedZone>,
-    index: Index,
-    entries: HashMap<Name, Entry>,
+    options: ZoneOptions,
+    cluster: Cluster,
+    /// The kinds of objects that have to be known.
+    kinds: Vec<Kind>,
+    /// The serial of the zones' SOA records: Unix time of the last change, 0 before any.
     serial: u32,
+    /// The same for the zones that speak of ServiceImports.
+    import_serial: u32,
+}
+
+/// The kinds of objects that this directive's names are made of.
+pub fn kinds(kubernetes: &Kubernetes) -> Vec<Kind> {
+    let mut kinds = vec![Kind::Namespace, Kind::Service];
+    if !kubernetes.noendpoints {
+        kinds.push(Kind::EndpointSlice);
+    }
+    if kubernetes.pods == Pods::Verified {
+        kinds.push(Kind::Pod);
+    }
+    if !kubernetes.multicluster.is_empty() {
+        kinds.extend([Kind::ServiceImport, Kind::ImportedSlice]);
+    }
+    kinds
 }
 
 impl ZoneTable {
-    /// Makes an empty, unsynced table of these forward zones; of two with one name the first counts.
-    pub fn new(mut zones: Vec<ServedZone>) -> Self {
+    /// Makes an empty, unsynced table of these zones, which are made of these kinds of objects; of two zones with one
+    /// name the first counts.
+    pub fn new(mut zones: Vec<ServedZone>, options: ZoneOptions, kinds: Vec<Kind>) -> Self {
         zones.sort_by_key(|zone| Reverse(zone.name.labels().count()));
         Self {
             zones,
-            ..Self::default()
+            options,
+            cluster: Cluster::default(),
+            kinds,
+            serial: 0,
+            import_serial: 0,
         }
     }
 
-    /// Takes an event in and returns the changes, in an order in which they may be published one by one: removals first,
-    /// since they make room.
+    /// Takes an event in and returns what changed for the kernel, in an order in which it may be published one by one:
+    /// removals first, since they make room. Says also whether anything changed.
     ///
-    /// `now` is the Unix time in seconds: the zones' serial when something changed. A change that no entry shows, such as
-    /// a new headless Service, returns nothing and yet counts, since it ends a denial.
-    pub fn update(&mut self, event: Event, now: u32) -> Vec<Change> {
-        let touched = self.index.apply(event);
-        if !touched.is_empty() {
-            self.serial = self.serial.max(now);
+    /// `now` is the Unix time in seconds: the zones' serial when something changed.
+    pub fn update(&mut self, event: Event, now: u32) -> (Vec<Change>, bool) {
+        let kind = event.kind();
+        let changes = self.cluster.apply(event);
+        if kind != Kind::Namespace {
+            if !changes.services.is_empty() || (kind == Kind::Pod && changes.any) {
+                self.serial = self.serial.max(now);
+            }
+            if !changes.imports.is_empty() {
+                self.import_serial = self.import_serial.max(now);
+            }
         }
-        let mut changes: Vec<_> = touched.iter().flat_map(|key| self.refresh(key)).collect();
-        changes.sort_by_key(|change| matches!(change, Change::Put(..)));
-        changes
-    }
-
-    /// Says whether all objects have been listed at least once.
-    pub fn synced(&self) -> bool {
-        self.index.synced()
-    }
-
-    /// The objects that the names are made of.
-    pub fn index(&self) -> &Index {
-        &self.index
-    }
-
-    /// Says whether a name stands in one of the zones.
-    pub fn encloses(&self, name: &Name) -> bool {
-        self.zones.iter().any(|zone| name.is_within(&zone.name))
-    }
-
-    /// How many names are answered, by the kind of object that they belong to.
-    pub fn counts(&self) -> [(&'static str, usize); 1] {
-        [("cluster_ip", self.entries.len())]
-    }
-
-    /// Makes a Service's names anew.
-    fn refresh(&mut self, key: &ObjectKey) -> Vec<Change> {
-        let kind = self.index.service(&key.namespace, &key.name);
-        let records: Vec<_> = self
-            .zones
-            .iter()
-            .filter(|served| served.trust != Trust::Nothing)
-            .filter_map(|served| Some((served, records::service_name(key, &served.name)?)))
-            .filter(|(served, name)| {
-                self.locate(name)
-                    .is_some_and(|(nearest, _)| std::ptr::eq(nearest, *served))
-            })
-            .map(|(served, name)| (name, kind.and_then(|kind| records::service_entry(kind, zone(served)))))
+        let touched = |zone: &ServedZone| match self.is_imported(zone) {
+            true => changes.imports.iter(),
+            false => changes.services.iter(),
+        };
+        let zones = self.zones.iter().filter(|zone| zone.certain && !zone.reverse);
+        let mut published: Vec<_> = zones
+            .flat_map(|zone| touched(zone).filter_map(|key| self.refresh(zone, key)))
             .collect();
-        records
-            .into_iter()
-            .filter_map(|(name, entry)| self.set(name, entry))
-            .collect()
+        published.sort_by_key(|change| matches!(change, Change::Put(..)));
+        (published, changes.any)
     }
 
-    fn set(&mut self, name: Name, entry: Option<Entry>) -> Option<Change> {
-        if self.entries.get(&name) == entry.as_ref() {
-            return None;
+    /// Says whether all objects have been listed at least once; it never goes back.
+    pub fn synced(&self) -> bool {
+        self.kinds.iter().all(|kind| self.cluster.has_synced(*kind))
+    }
+
+    /// The serial of the kernel's SOA records.
+    pub fn serial(&self) -> u32 {
+        self.serial
+    }
+
+    /// The objects.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The zone in which the targets of PTR records lie.
+    pub fn primary(&self) -> &Name {
+        &self.options.primary
+    }
+
+    /// Answers a question, whatever its class.
+    pub fn ask(&self, name: &Name, qtype: u16) -> Said {
+        let Some((served, labels)) = self.locate(name) else {
+            return Said::Outside;
+        };
+        let content = match qtype {
+            _ if TRANSFERS.contains(&qtype) => return Said::Refused,
+            TYPE_SOA if labels.is_empty() => Content::Soa,
+            // As CoreDNS does: any name of a zone has the zone's SOA, if only to say that there is none of its own.
+            TYPE_SOA => Content::NoData,
+            _ => match self.consult(served, name, &labels, qtype) {
+                Answer::Records(Records { answer, .. }) if answer.is_empty() => Content::NoData,
+                Answer::Records(records) => Content::Records(records),
+                Answer::Elsewhere { aliases, target } => Content::Elsewhere { aliases, target },
+                // Before all is known nothing falls through either: others would deny what there is.
+                Answer::Absent if !self.synced() => Content::Failure,
+                Answer::Absent if self.options.fallthrough.takes(name) => return Said::FallThrough,
+                Answer::Absent if !served.certain => Content::Failure,
+                Answer::Absent => Content::NxDomain,
+            },
+        };
+        Said::Here {
+            zone: self.zone(served),
+            serial: match self.is_imported(served) {
+                true => self.import_serial,
+                false => self.serial,
+            },
+            content,
         }
-        match entry {
-            Some(entry) => {
-                self.entries.insert(name.clone(), entry);
-                Some(Change::Put(name, entry))
-            }
-            None => {
-                self.entries.remove(&name);
-                Some(Change::Remove(name))
-            }
+    }
+
+    fn consult(&self, served: &ServedZone, name: &Name, labels: &[&[u8]], qtype: u16) -> Answer {
+        let names = &self.options.names;
+        match rules::reverse_address(name) {
+            Some(address) if served.reverse && qtype == qtype::PTR => rules::pointers(&self.cluster, names, address),
+            _ if served.reverse && !labels.is_empty() => Answer::Absent,
+            _ => rules::answer(&self.cluster, names, &served.name, labels, qtype),
+        }
+    }
+
+    /// What the kernel is to know of a Service's name in a zone; `None` where the name stands in another or cannot be.
+    fn refresh(&self, served: &ServedZone, key: &ObjectKey) -> Option<Change> {
+        let name = Name::parse(&format!("{}.{}.svc.{}", key.name, key.namespace, served.name))?;
+        let (nearest, _) = self.locate(&name)?;
+        std::ptr::eq(nearest, served).then(|| match self.entry(served, key) {
+            Some(entry) => Change::Put(name, entry),
+            None => Change::Remove(name),
+        })
+    }
+
+    /// The addresses at a Service's name: those of cluster IPs, one of each family at most.
+    fn entry(&self, served: &ServedZone, key: &ObjectKey) -> Option<Entry> {
+        let set = match self.is_imported(served) {
+            true => self.cluster.imported(),
+            false => self.cluster.local(),
+        };
+        let has_addresses = matches!(&set.service(key)?.reach, Reach::ClusterIps(addresses) if !addresses.is_empty());
+        let labels = [key.name.as_bytes(), key.namespace.as_bytes(), b"svc"];
+        let ask = |qtype| match rules::answer(&self.cluster, &self.options.names, &served.name, &labels, qtype) {
+            Answer::Records(Records { answer, .. }) => Some(answer),
+            Answer::Absent | Answer::Elsewhere { .. } => None,
+        };
+        let ipv4 = match ask(qtype::A)?.as_slice() {
+            [] => None,
+            [
+                Record {
+                    data: Data::A(address), ..
+                },
+            ] => Some(address.octets()),
+            _ => return None,
+        };
+        let ipv6 = match ask(qtype::AAAA)?.as_slice() {
+            [] => None,
+            [
+                Record {
+                    data: Data::Aaaa(address),
+                    ..
+                },
+            ] => Some(address.octets()),
+            _ => return None,
+        };
+        has_addresses.then(|| Entry::new(ipv4, ipv6, self.zone(served)))
+    }
+
+    fn is_imported(&self, served: &ServedZone) -> bool {
+        self.options.names.multicluster.contains(&served.name)
+    }
+
+    fn zone(&self, served: &ServedZone) -> Zone {
+        // A name has at most 255 bytes.
+        Zone {
+            name_len: served.name.as_wire().len() as u8,
+            ttl: self.options.ttl,
         }
     }
 
@@ -144,360 +297,198 @@ impl ZoneTable {
     fn locate<'n>(&self, name: &'n Name) -> Option<(&ServedZone, Vec<&'n [u8]>)> {
         self.zones
             .iter()
-            .find_map(|zone| Some((zone, records::labels_below(name, &zone.name)?)))
+            .find_map(|zone| Some((zone, name.labels_below(&zone.name)?)))
     }
+}
 
-    fn has_service(&self, namespace: &[u8], name: &[u8]) -> bool {
-        let (Ok(namespace), Ok(name)) = (str::from_utf8(namespace), str::from_utf8(name)) else {
-            return false;
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::cluster::object::{Object, Service};
+
+    /// An empty, unsynced table of these zones, of which the first is the primary one.
+    pub(crate) fn table(zones: &[&str]) -> ZoneTable {
+        let served = |name: &&str| ServedZone {
+            name: Name::parse(name).unwrap(),
+            reverse: name.ends_with("arpa"),
+            certain: true,
         };
-        self.index.service(namespace, name).is_some()
-    }
-}
-
-impl Tables<Name> for ZoneTable {
-    fn standing(&self) -> Result<(), Pass> {
-        if self.synced() { Ok(()) } else { Err(Pass::Unsynced) }
-    }
-
-    fn find(&self, name: &Name) -> Lookup {
-        if let Some(entry) = self.entries.get(name) {
-            return Lookup::found(*entry);
-        }
-        match self.locate(name) {
-            Some((served, labels))
-                if served.trust == Trust::Whole
-                    && records::is_absent(&labels, |namespace, name| self.has_service(namespace, name)) =>
-            {
-                Lookup::absent(zone(served))
-            }
-            _ => Lookup::unknown(Pass::NameUnknown),
-        }
+        let names = Options {
+            pods: Pods::Insecure,
+            namespaces: Vec::new(),
+            endpoint_pod_names: false,
+            noendpoints: false,
+            ignore_empty: false,
+            zonal: false,
+            multicluster: Vec::new(),
+            local: Vec::new(),
+            dns_service: None,
+        };
+        let options = ZoneOptions {
+            names,
+            ttl: 30,
+            primary: Name::parse(zones[0]).unwrap(),
+            fallthrough: Fallthrough::None,
+        };
+        let kinds = vec![Kind::Namespace, Kind::Service, Kind::EndpointSlice];
+        ZoneTable::new(zones.iter().map(served).collect(), options, kinds)
     }
 
-    fn serial(&self) -> u32 {
-        self.serial
+    /// Makes the table know all there is: the Namespace `default` and these Services.
+    pub(crate) fn sync(table: &mut ZoneTable, services: Vec<(ObjectKey, Service)>) -> Vec<Change> {
+        let services = services.into_iter().map(|(key, service)| Object::Service(key, service));
+        let events = Event::list(Kind::Namespace, vec![Object::Namespace("default".into())])
+            .chain(Event::list(Kind::Service, services.collect()))
+            .chain(Event::list(Kind::EndpointSlice, vec![]));
+        events.flat_map(|event| table.update(event, 1_700_000_000).0).collect()
     }
-}
 
-fn zone(served: &ServedZone) -> Zone {
-    // A name has at most 255 bytes.
-    Zone {
-        name_len: served.name.as_wire().len() as u8,
-        ttl: served.ttl,
+    /// A Service of the namespace `default`, without ports.
+    pub(crate) fn service(name: &str, reach: Reach) -> (ObjectKey, Service) {
+        let key = ObjectKey {
+            namespace: "default".into(),
+            name: name.into(),
+        };
+        (key, Service { reach, ports: vec![] })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
-    use dns_ebpf::decide::{Action, Octets, TYPE_A, TYPE_AAAA};
-
+    use super::testing::{service, sync, table};
     use super::*;
-    use crate::index::{Service, ServiceKind};
+    use crate::cluster::object::{Object, Service};
 
-    /// A verdict with only what it stands on.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    enum Answer {
-        A([u8; 4], Zone),
-        Aaaa([u8; 16], Zone),
-        NoData(Zone),
-        NxDomain(Zone),
-        Pass(Pass),
-    }
-
-    fn said(table: &ZoneTable, name: &Name, qtype: u16) -> Answer {
-        let verdict = dns_ebpf::decide::decide(table, name, qtype);
-        let Entry {
-            ipv4: Octets(ipv4),
-            ipv6: Octets(ipv6),
-            zone,
-            ..
-        } = verdict.entry;
-        match verdict.action {
-            Action::A => Answer::A(ipv4, zone),
-            Action::Aaaa => Answer::Aaaa(ipv6, zone),
-            Action::NoData => Answer::NoData(zone),
-            Action::NxDomain => Answer::NxDomain(zone),
-            Action::Pass(reason) => Answer::Pass(reason),
-        }
-    }
-
-    const TYPE_TXT: u16 = 16;
-    const ZONE: Zone = Zone { name_len: 15, ttl: 30 };
+    const A: u16 = qtype::A;
+    const AAAA: u16 = qtype::AAAA;
 
     #[test]
-    fn answers_and_denies_as_the_services_say() {
-        let table = table(
-            &["cluster.local"],
-            vec![
-                service("web", ServiceKind::ClusterIp(vec![ip("10.0.0.1")])),
-                service("six", ServiceKind::ClusterIp(vec![ip("fd00::1")])),
-                service("dual", ServiceKind::ClusterIp(vec![ip("fd00::2"), ip("10.0.0.2")])),
-                service("headless", ServiceKind::Headless),
-                service("external", ServiceKind::ExternalName),
-                service("pending", ServiceKind::Unaddressed),
-            ],
-        );
-        let unknown = Answer::Pass(Pass::NameUnknown);
-        let cases = [
-            ("web.default.svc.cluster.local", TYPE_A, Answer::A([10, 0, 0, 1], ZONE)),
-            ("WEB.Default.SVC.Cluster.Local", TYPE_A, Answer::A([10, 0, 0, 1], ZONE)),
-            ("web.default.svc.cluster.local", TYPE_AAAA, Answer::NoData(ZONE)),
-            (
-                "web.default.svc.cluster.local",
-                TYPE_TXT,
-                Answer::Pass(Pass::TypeUnanswered),
-            ),
-            ("six.default.svc.cluster.local", TYPE_A, Answer::NoData(ZONE)),
-            (
-                "six.default.svc.cluster.local",
-                TYPE_AAAA,
-                Answer::Aaaa(octets("fd00::1"), ZONE),
-            ),
-            ("dual.default.svc.cluster.local", TYPE_A, Answer::A([10, 0, 0, 2], ZONE)),
-            (
-                "dual.default.svc.cluster.local",
-                TYPE_AAAA,
-                Answer::Aaaa(octets("fd00::2"), ZONE),
-            ),
-            ("headless.default.svc.cluster.local", TYPE_A, unknown),
-            ("external.default.svc.cluster.local", TYPE_A, unknown),
-            ("pending.default.svc.cluster.local", TYPE_AAAA, unknown),
-            ("a.pending.default.svc.cluster.local", TYPE_A, unknown),
-            ("_http._tcp.web.default.svc.cluster.local", TYPE_A, unknown),
-            ("web.other.svc.cluster.local", TYPE_A, Answer::NxDomain(ZONE)),
-            (
-                "web.default.svc.cluster.local.default.svc.cluster.local",
-                TYPE_A,
-                Answer::NxDomain(ZONE),
-            ),
-            ("example.com.cluster.local", TYPE_TXT, Answer::NxDomain(ZONE)),
-            ("default.svc.cluster.local", TYPE_A, unknown),
-            ("cluster.local", TYPE_A, unknown),
-            ("example.com", TYPE_A, unknown),
-            ("mycluster.local", TYPE_A, unknown),
-        ];
-        for (name, qtype, expected) in cases {
-            assert_eq!(ask(&table, name, qtype), expected, "{name} {qtype}");
-        }
-    }
-
-    #[test]
-    fn a_label_that_is_no_text_is_no_service() {
-        let table = table(&["cluster.local"], vec![]);
-        let name = Name::from_wire(b"\x03\xff.\x00\x07default\x03svc\x07cluster\x05local\x00");
-        assert_eq!(said(&table, &name, TYPE_A), Answer::NxDomain(ZONE));
-    }
-
-    #[test]
-    fn says_nothing_before_the_first_reset() {
-        let mut table = ZoneTable::new(zones(&["cluster.local"]));
-        let unsynced = Answer::Pass(Pass::Unsynced);
-        table.update(Event::Apply(web("10.0.0.1")), 1);
-        assert_eq!(ask(&table, "web.default.svc.cluster.local", TYPE_A), unsynced);
-        assert_eq!(ask(&table, "wob.default.svc.cluster.local", TYPE_A), unsynced);
-        table.update(Event::Reset(vec![web("10.0.0.1")]), 2);
-        assert_eq!(
-            ask(&table, "web.default.svc.cluster.local", TYPE_A),
-            Answer::A([10, 0, 0, 1], ZONE)
-        );
-    }
-
-    #[test]
-    fn follows_a_service_through_its_life() {
-        let mut table = table(&["cluster.local"], vec![]);
-        let name = Name::parse("web.default.svc.cluster.local").unwrap();
-        let entry = |last| Entry::new(Some([10, 0, 0, last]), None, ZONE);
-        let steps = [
-            (
-                Event::Apply(service("web", ServiceKind::Unaddressed)),
-                vec![],
-                Answer::Pass(Pass::NameUnknown),
-            ),
-            (
-                Event::Apply(web("10.0.0.1")),
-                vec![Change::Put(name.clone(), entry(1))],
-                Answer::A([10, 0, 0, 1], ZONE),
-            ),
-            (
-                Event::Apply(web("10.0.0.2")),
-                vec![Change::Put(name.clone(), entry(2))],
-                Answer::A([10, 0, 0, 2], ZONE),
-            ),
-            (Event::Apply(web("10.0.0.2")), vec![], Answer::A([10, 0, 0, 2], ZONE)),
-            (
-                Event::Apply(service("web", ServiceKind::Headless)),
-                vec![Change::Remove(name.clone())],
-                Answer::Pass(Pass::NameUnknown),
-            ),
-            (Event::Delete(web("10.0.0.2").key), vec![], Answer::NxDomain(ZONE)),
-            (Event::Delete(web("10.0.0.2").key), vec![], Answer::NxDomain(ZONE)),
-        ];
-        for (event, changes, verdict) in steps {
-            assert_eq!(table.update(event.clone(), 1), changes, "{event:?}");
-            assert_eq!(said(&table, &name, TYPE_A), verdict, "{event:?}");
-        }
-    }
-
-    #[test]
-    fn a_reset_yields_the_difference_with_removals_first() {
-        let address = |last: u8| ServiceKind::ClusterIp(vec![IpAddr::from([10, 0, 0, last])]);
-        let listed = vec![
-            service("gone", address(1)),
-            service("kept", address(2)),
-            service("moved", address(3)),
-        ];
-        let mut table = table(&["cluster.local"], listed);
-        let changes = table.update(
-            Event::Reset(vec![
-                service("added", address(4)),
-                service("moved", address(5)),
-                service("kept", address(2)),
-            ]),
-            9,
-        );
-        let name = |service| Name::parse(&format!("{service}.default.svc.cluster.local")).unwrap();
-        let entry = |last| Entry::new(Some([10, 0, 0, last]), None, ZONE);
-        let expected = [
-            Change::Remove(name("gone")),
-            Change::Put(name("added"), entry(4)),
-            Change::Put(name("moved"), entry(5)),
-        ];
-        assert_eq!(changes, expected);
-        assert_eq!(table.counts(), [("cluster_ip", 3)]);
-    }
-
-    #[test]
-    fn the_serial_is_the_time_of_the_last_change() {
-        let mut table = ZoneTable::new(zones(&["cluster.local"]));
-        let steps = [
-            (Event::Reset(vec![]), 10, 0, "nothing was listed"),
-            (Event::Apply(web("10.0.0.1")), 11, 11, "a Service is new"),
-            (Event::Apply(web("10.0.0.1")), 12, 11, "nothing changed"),
-            (Event::Reset(vec![web("10.0.0.1")]), 13, 11, "nothing changed"),
-            (
-                Event::Apply(service("headless", ServiceKind::Headless)),
-                14,
-                14,
-                "a denial ended",
-            ),
-            (
-                Event::Delete(web("10.0.0.1").key),
-                5,
-                14,
-                "the clock went back, a serial never does",
-            ),
-        ];
-        for (event, now, expected, reason) in steps {
-            table.update(event, now);
-            assert_eq!(table.serial(), expected, "{reason}");
-        }
-    }
-
-    #[test]
-    fn of_overlapping_zones_the_longest_counts() {
-        let table = table(&["cluster.local", "svc.cluster.local"], vec![web("10.0.0.1")]);
-        let inner = Zone { name_len: 19, ttl: 30 };
-        // Under the longer zone, `default` is neither `svc` nor `pod`.
-        assert_eq!(
-            ask(&table, "web.default.svc.cluster.local", TYPE_A),
-            Answer::NxDomain(inner)
-        );
-        assert_eq!(
-            ask(&table, "web.default.svc.svc.cluster.local", TYPE_A),
-            Answer::A([10, 0, 0, 1], inner)
-        );
-        assert_eq!(ask(&table, "web.cluster.local", TYPE_A), Answer::NxDomain(ZONE));
-        assert_eq!(table.counts(), [("cluster_ip", 1)]);
-    }
-
-    #[test]
-    fn a_service_has_a_name_in_every_zone() {
-        let mut table = table(&["cluster.local", "example"], vec![]);
-        let changes = table.update(Event::Apply(web("10.0.0.1")), 1);
-        assert_eq!(changes.len(), 2);
-        let example = Zone { name_len: 9, ttl: 30 };
-        assert_eq!(
-            ask(&table, "web.default.svc.example", TYPE_A),
-            Answer::A([10, 0, 0, 1], example)
-        );
-        assert_eq!(table.update(Event::Delete(web("10.0.0.1").key), 2).len(), 2);
-    }
-
-    #[test]
-    fn encloses_the_names_of_its_zones() {
-        let table = table(&["cluster.local"], vec![]);
-        let encloses = |name| table.encloses(&Name::parse(name).unwrap());
-        assert!(encloses("cluster.local") && encloses("anything.at.all.cluster.local"));
-        assert!(!encloses("local") && !encloses("mycluster.local") && !encloses("1.0.0.10.in-addr.arpa"));
-    }
-
-    #[test]
-    fn says_no_more_of_a_zone_than_it_is_trusted_with() {
-        let web = "web.default.svc.cluster.local";
-        let (existing, absent) = (Answer::A([10, 0, 0, 1], ZONE), Answer::NxDomain(ZONE));
-        let unknown = Answer::Pass(Pass::NameUnknown);
-        for (trust, of_web, of_none) in [
-            (Trust::Whole, existing, absent),
-            (Trust::Existing, existing, unknown),
-            (Trust::Nothing, unknown, unknown),
+    fn answers_and_denies_in_the_deepest_zone() {
+        let mut table = table(&["cluster.local", "svc.cluster.local", "in-addr.arpa"]);
+        sync(&mut table, vec![service("web", ip(1))]);
+        for (name, qtype, expected) in [
+            // Under the deeper zone `default` is neither `svc` nor `pod`.
+            ("web.default.svc.cluster.local", A, "NxDomain"),
+            ("WEB.default.svc.svc.cluster.local", A, "Records"),
+            ("web.default.svc.svc.cluster.local", AAAA, "NoData"),
+            ("cluster.local", TYPE_SOA, "Soa"),
+            ("any.cluster.local", TYPE_SOA, "NoData"),
+            ("cluster.local", 252, "Refused"),
+            ("mycluster.local", A, "Outside"),
+            ("1.0.96.10.in-addr.arpa", qtype::PTR, "Records"),
+            ("1.0.96.10.in-addr.arpa", A, "NxDomain"),
+            ("2.0.96.10.in-addr.arpa", qtype::PTR, "NxDomain"),
+            ("96.10.in-addr.arpa", qtype::PTR, "NxDomain"),
+            ("in-addr.arpa", qtype::PTR, "NoData"),
         ] {
-            let [zone] = zones(&["cluster.local"]).try_into().unwrap();
-            let mut table = ZoneTable::new(vec![ServedZone { trust, ..zone }]);
-            let services = vec![service("web", ServiceKind::ClusterIp(vec![ip("10.0.0.1")]))];
-            table.update(Event::Reset(services), 1);
-            assert_eq!(ask(&table, web, TYPE_A), of_web, "{trust:?}");
-            assert_eq!(
-                ask(&table, "none.default.svc.cluster.local", TYPE_A),
-                of_none,
-                "{trust:?}"
-            );
-            assert!(table.encloses(&Name::parse(web).unwrap()), "{trust:?}");
+            assert_eq!(said(&table, name, qtype), expected, "{name} {qtype}");
         }
     }
 
-    fn table(names: &[&str], services: Vec<Service>) -> ZoneTable {
-        let mut table = ZoneTable::new(zones(names));
-        table.update(Event::Reset(services), 1);
-        table
+    #[test]
+    fn denies_nothing_before_all_is_known_and_nothing_that_others_may_own() {
+        let mut table = table(&["cluster.local"]);
+        table.options.fallthrough = Fallthrough::All;
+        let ask =
+            |table: &ZoneTable| ["web", "wob"].map(|name| said(table, &format!("{name}.default.svc.cluster.local"), A));
+        table.update(Event::Apply(Object::Namespace("default".into())), 1);
+        let (key, web) = service("web", ip(1));
+        table.update(Event::Apply(Object::Service(key, web)), 1);
+        assert_eq!(ask(&table), ["Records", "Failure"]);
+        sync(&mut table, vec![service("web", ip(1))]);
+        assert_eq!(ask(&table), ["Records", "FallThrough"]);
+        table.options.fallthrough = Fallthrough::None;
+        assert_eq!(ask(&table), ["Records", "NxDomain"]);
+        table.zones[0].certain = false;
+        assert_eq!(ask(&table), ["Records", "Failure"]);
     }
 
-    fn zones(names: &[&str]) -> Vec<ServedZone> {
-        names
-            .iter()
-            .map(|name| ServedZone {
-                name: Name::parse(name).unwrap(),
-                ttl: 30,
-                trust: Trust::Whole,
-            })
-            .collect()
+    #[test]
+    fn the_kernel_is_told_of_services_with_cluster_ips_alone() {
+        let mut table = table(&["cluster.local"]);
+        let services = vec![
+            service("web", ip(1)),
+            service("none", Reach::ClusterIps(vec![])),
+            service("headless", Reach::Headless),
+            service("alias", Reach::ExternalName("web.default.svc.cluster.local".into())),
+        ];
+        let changes = sync(&mut table, services);
+        let put: Vec<_> = changes
+            .into_iter()
+            .filter(|change| matches!(change, Change::Put(..)))
+            .collect();
+        assert_eq!(put, [put_web(1)]);
     }
 
-    fn ask(table: &ZoneTable, name: &str, qtype: u16) -> Answer {
-        said(table, &Name::parse(name).unwrap(), qtype)
-    }
-
-    fn web(address: &str) -> Service {
-        service("web", ServiceKind::ClusterIp(vec![ip(address)]))
-    }
-
-    fn service(name: &str, kind: ServiceKind) -> Service {
-        Service {
-            key: ObjectKey {
-                namespace: "default".into(),
-                name: name.into(),
-            },
-            kind,
+    #[test]
+    fn the_kernel_follows_services_and_namespaces() {
+        let mut table = table(&["cluster.local"]);
+        sync(&mut table, vec![service("web", ip(1))]);
+        let remove = || Change::Remove(name("web.default.svc.cluster.local"));
+        let apply = |reach| {
+            let (key, web): (ObjectKey, Service) = service("web", reach);
+            Event::Apply(Object::Service(key, web))
+        };
+        let key = ObjectKey {
+            namespace: String::new(),
+            name: "default".into(),
+        };
+        for (event, expected) in [
+            (apply(ip(2)), vec![put_web(2)]),
+            (apply(ip(2)), vec![]),
+            (Event::Delete(Kind::Namespace, key), vec![remove()]),
+            (Event::Apply(Object::Namespace("default".into())), vec![put_web(2)]),
+            (apply(Reach::Headless), vec![remove()]),
+        ] {
+            assert_eq!(table.update(event.clone(), 1).0, expected, "{event:?}");
         }
     }
 
-    fn ip(address: &str) -> IpAddr {
-        address.parse().unwrap()
+    #[test]
+    fn the_kernel_is_told_nothing_of_a_zone_where_others_may_own_names() {
+        let mut table = table(&["cluster.local"]);
+        table.zones[0].certain = false;
+        assert_eq!(sync(&mut table, vec![service("web", ip(1))]), []);
     }
 
-    fn octets(address: &str) -> [u8; 16] {
-        address.parse::<std::net::Ipv6Addr>().unwrap().octets()
+    #[test]
+    fn the_serial_is_the_time_of_the_last_change_and_never_goes_back() {
+        let mut table = table(&["cluster.local"]);
+        let apply = |name, reach| {
+            let (key, service) = service(name, reach);
+            Event::Apply(Object::Service(key, service))
+        };
+        for (event, now, expected) in [
+            (Event::Apply(Object::Namespace("default".into())), 10, 0),
+            (apply("web", ip(1)), 11, 11),
+            (apply("web", ip(1)), 12, 11),
+            (apply("db", Reach::Headless), 14, 14),
+            (apply("web", ip(2)), 5, 14),
+        ] {
+            table.update(event, now);
+            assert_eq!(table.serial(), expected);
+        }
+    }
+
+    fn said(table: &ZoneTable, name: &str, qtype: u16) -> String {
+        let text = match table.ask(&Name::parse(name).unwrap(), qtype) {
+            Said::Here { content, .. } => format!("{content:?}"),
+            other => format!("{other:?}"),
+        };
+        text.split(['(', ' ']).next().unwrap().to_owned()
+    }
+
+    fn put_web(last: u8) -> Change {
+        let zone = Zone { name_len: 15, ttl: 30 };
+        let entry = Entry::new(Some([10, 96, 0, last]), None, zone);
+        Change::Put(name("web.default.svc.cluster.local"), entry)
+    }
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn ip(last: u8) -> Reach {
+        Reach::ClusterIps(vec![[10, 96, 0, last].into()])
     }
 }

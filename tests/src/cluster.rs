@@ -84,11 +84,20 @@ impl Cluster {
 
     /// Starts the controllers that make EndpointSlices and empty deleted namespaces.
     pub fn start_controllers(&mut self) -> Result<()> {
+        self.start_these_controllers("endpointslice-controller,namespace-controller")
+    }
+
+    /// Starts the controller that makes EndpointSlices alone: a deleted Namespace is left to the caller.
+    pub fn start_slice_controller(&mut self) -> Result<()> {
+        self.start_these_controllers("endpointslice-controller")
+    }
+
+    fn start_these_controllers(&mut self, names: &str) -> Result<()> {
         let kubeconfig = self.write_kubeconfig(&self.namespace, User::Admin)?;
         let mut command = self.namespace.command(find_peer("kube-controller-manager")?);
         command
             .args(["--kubeconfig", &kubeconfig])
-            .args(["--controllers", "endpointslice-controller,namespace-controller"])
+            .args(["--controllers", names])
             .args(["--leader-elect=false", "--secure-port", "0"]);
         self._controllers = Some(Process::start("kube-controller-manager", command)?);
         Ok(())

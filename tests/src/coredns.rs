@@ -16,6 +16,11 @@ const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 
 /// Starts CoreDNS with its `kubernetes` plugin in `pod` and waits until it answers for the API server's own Service.
 pub fn start_coredns(cluster: &Cluster, pod: &Pod) -> Result<Process> {
+    start_coredns_by(cluster, pod, corefile)
+}
+
+/// Starts CoreDNS by the Corefile that `corefile` makes of a kubeconfig's path; else as [`start_coredns`].
+pub fn start_coredns_by(cluster: &Cluster, pod: &Pod, corefile: impl FnOnce(&str) -> String) -> Result<Process> {
     let namespace = pod.namespace();
     let kubeconfig = cluster.write_kubeconfig(namespace, User::Admin)?;
     namespace.write("/run/coredns/Corefile", corefile(&kubeconfig))?;

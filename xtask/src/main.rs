@@ -11,6 +11,7 @@ mod bench;
 mod build;
 mod ci;
 mod demo;
+mod fuzz;
 mod lint;
 mod setup;
 mod step;
@@ -64,6 +65,14 @@ enum Task {
         #[command(subcommand)]
         benchmark: bench::Benchmark,
     },
+    /// Fuzzes what reads bytes: the Corefile, objects, names, frames, the rules. The ordinary tests replay its corpora.
+    Fuzz {
+        /// One of `tests/fuzz/fuzz_targets`; all of them unless it is given.
+        target: Option<String>,
+        /// How long each target is fuzzed.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Runs lint, test and demo, one after the other: what the continuous build runs.
     Ci,
 }
@@ -87,6 +96,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Test { arguments } => test::run(&steps, &arguments),
         Task::Demo { keep } => demo::run(&steps, keep),
         Task::Bench { benchmark } => bench::run(&steps, &benchmark),
+        Task::Fuzz { target, seconds } => fuzz::run(&steps, target.as_deref(), seconds),
         Task::Ci => ci::run(&steps),
     }
 }

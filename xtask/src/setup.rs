@@ -6,6 +6,7 @@
 mod bpf_linker;
 mod cache;
 mod cargo_install;
+mod fuzzer;
 mod lint_tools;
 mod peers;
 mod programs;
@@ -33,13 +34,15 @@ pub(crate) enum Need {
     Peers,
     /// The programs that only `lint` runs.
     LintTools,
+    /// The program that only `fuzz` runs.
+    Fuzzer,
 }
 
 /// Provides everything.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
     let programs = [Need::Programs(test::PROGRAMS), Need::Programs(demo::PROGRAMS)];
     provide(steps, &programs)?;
-    provide(steps, &[Need::Toolchain, Need::Peers, Need::LintTools])?;
+    provide(steps, &[Need::Toolchain, Need::Peers, Need::LintTools, Need::Fuzzer])?;
     steps.say("everything is set up");
     Ok(())
 }
@@ -53,6 +56,7 @@ pub(crate) fn provide(steps: &Steps, needs: &[Need]) -> Result<()> {
             Need::Programs(programs) => programs::provide(steps, programs)?,
             Need::Peers => peers::provide(steps, &cache)?,
             Need::LintTools => lint_tools::provide(steps, &cache)?,
+            Need::Fuzzer => fuzzer::provide(steps, &cache)?,
         }
     }
     Ok(())
@@ -67,4 +71,9 @@ fn provide_toolchain(steps: &Steps, cache: &Cache) -> Result<()> {
 /// The folder with the programs `coredns`, `etcd`, `kube-apiserver`, `kube-controller-manager` and `kube-proxy`.
 pub(crate) fn peers_folder() -> Result<PathBuf> {
     peers::folder(&Cache::of_user()?)
+}
+
+/// The program `cargo-fuzz`, once it has been provided.
+pub(crate) fn fuzzer() -> Result<PathBuf> {
+    Ok(fuzzer::program(&Cache::of_user()?))
 }

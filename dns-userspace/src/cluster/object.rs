@@ -3,14 +3,31 @@
 //! An object is read by itself, so that one that makes no sense spoils no other. Within an object, an address that does
 //! not parse is left out alone: a slice with one bad endpoint still has its good ones, as in CoreDNS.
 
+use std::fmt;
 use std::mem;
 use std::net::IpAddr;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
-use crate::index::ObjectKey;
+/// An object's namespace and name; a Namespace's has no namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.namespace.as_str() {
+            "" => f.write_str(&self.name),
+            namespace => write!(f, "{namespace}/{}", self.name),
+        }
+    }
+}
 
 /// The kinds of objects that DNS is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +44,44 @@ pub enum Kind {
     ServiceImport,
     /// An EndpointSlice of a ServiceImport. It is a kind of its own here, since a slice may belong to a Service too.
     ImportedSlice,
+}
+
+impl Kind {
+    /// The name of the resource, in the plural as the API has it.
+    pub fn resource(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespaces",
+            Self::Service => "services",
+            Self::EndpointSlice => "endpointslices",
+            Self::Pod => "pods",
+            Self::ServiceImport => "serviceimports",
+            Self::ImportedSlice => "imported endpointslices",
+        }
+    }
+
+    /// Where the API has it, in all namespaces.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Namespace => "/api/v1/namespaces",
+            Self::Service => "/api/v1/services",
+            Self::EndpointSlice | Self::ImportedSlice => "/apis/discovery.k8s.io/v1/endpointslices",
+            Self::Pod => "/api/v1/pods",
+            Self::ServiceImport => "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Namespace => "Namespaces",
+            Self::Service => "Services",
+            Self::EndpointSlice => "EndpointSlices",
+            Self::Pod => "Pods",
+            Self::ServiceImport => "ServiceImports",
+            Self::ImportedSlice => "EndpointSlices of ServiceImports",
+        })
+    }
 }
 
 /// An object of one of the kinds.
@@ -47,6 +102,18 @@ pub enum Object {
 }
 
 impl Object {
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Namespace(_) => Kind::Namespace,
+            Self::Service(..) => Kind::Service,
+            Self::EndpointSlice(..) => Kind::EndpointSlice,
+            Self::Pod(..) => Kind::Pod,
+            Self::ServiceImport(..) => Kind::ServiceImport,
+            Self::ImportedSlice(..) => Kind::ImportedSlice,
+        }
+    }
+
     /// The object's namespace and name; a Namespace's has no namespace.
     pub fn key(&self) -> ObjectKey {
         match self {
@@ -135,18 +202,56 @@ pub struct Pod {
     pub ip: String,
 }
 
-/// What is wrong with an object.
-#[derive(Debug, Error)]
+/// An object as it was read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Its namespace and name.
+    pub key: ObjectKey,
+    /// `metadata.resourceVersion`; empty in a manifest.
+    pub version: String,
+    /// What DNS is made of; `None` where nobody can ask for it: a Pod without address or one that ends, a slice that
+    /// belongs to something else.
+    pub object: Option<Object>,
+    /// What of it makes no sense, and is left out.
+    pub flaws: Vec<Invalid>,
+}
+
+/// What is wrong with an object, or with a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Invalid {
     /// It is not of the form that the API gives its kind.
-    #[error("{0}")]
-    Form(#[from] serde_json::Error),
+    #[error("{path}: {message}")]
+    Form {
+        /// The field's path.
+        path: String,
+        /// What is wrong there.
+        message: String,
+    },
     /// It has no name.
     #[error("metadata.name is missing")]
     NoName,
+    /// Its name cannot be a label of a domain name.
+    #[error("{field} {value:?} is no DNS label: it takes up to 63 of a-z, 0-9 and '-', and no '-' at an end")]
+    Label {
+        /// The field's path.
+        field: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// It belongs to no Service or ServiceImport.
     #[error("label {0} is missing, so it belongs to nothing")]
     NoLabel(&'static str),
+    /// An address does not parse.
+    #[error("{field} {value:?} is no IP address")]
+    Address {
+        /// The field's path.
+        field: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A Service has no address, and is neither headless nor an alias.
+    #[error("spec.clusterIP is missing, so it has no addresses")]
+    NoAddress,
 }
 
 /// The label by which an EndpointSlice names its Service.
@@ -155,62 +260,143 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// The label by which an EndpointSlice names its ServiceImport.
 const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
 
-/// Reads an object of a kind; `None` where it is a Pod that nobody can ask for: one without address, or one that ends.
+/// Where a namespaced object is that does not say it.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// Reads an object of a kind.
 ///
 /// # Errors
 ///
 /// Says what is wrong; the object is to be left out.
-pub fn read(kind: Kind, json: &str) -> Result<Option<Object>, Invalid> {
-    Ok(match kind {
+pub fn read(kind: Kind, json: &str) -> Result<Read, Invalid> {
+    match kind {
         Kind::Namespace => {
-            let RawNamespace { metadata } = serde_json::from_str(json)?;
-            Some(Object::Namespace(metadata.key()?.name))
+            let raw: RawNamespace = parse(json)?;
+            let key = ObjectKey {
+                namespace: String::new(),
+                name: raw.metadata.label()?,
+            };
+            Ok(raw.metadata.read(key.clone(), Some(Object::Namespace(key.name))))
         }
         Kind::Service => {
-            let RawService { metadata, spec } = serde_json::from_str(json)?;
-            Some(Object::Service(metadata.key()?, spec.into()))
-        }
-        Kind::EndpointSlice => {
-            let mut raw: RawSlice = serde_json::from_str(json)?;
+            let raw: RawService = parse(json)?;
+            raw.metadata.label()?;
             let key = raw.metadata.key()?;
-            let service = raw.metadata.labels.service.take();
-            let service = service.ok_or(Invalid::NoLabel(SERVICE_NAME))?;
-            Some(Object::EndpointSlice(key, raw.into_slice(service, None)))
+            let mut flaws = Vec::new();
+            let service = raw.spec.into_service(&mut flaws);
+            let read = raw.metadata.read(key.clone(), Some(Object::Service(key, service)));
+            Ok(Read { flaws, ..read })
         }
-        Kind::ImportedSlice => {
-            let mut raw: RawSlice = serde_json::from_str(json)?;
-            let key = raw.metadata.key()?;
-            let Labels { import, cluster, .. } = mem::take(&mut raw.metadata.labels);
-            let import = import.ok_or(Invalid::NoLabel(IMPORT_NAME))?;
-            Some(Object::ImportedSlice(key, raw.into_slice(import, cluster)))
-        }
+        Kind::EndpointSlice | Kind::ImportedSlice => read_slice(kind, parse(json)?),
         Kind::ServiceImport => {
-            let RawImport { metadata, spec } = serde_json::from_str(json)?;
-            Some(Object::ServiceImport(metadata.key()?, spec.into()))
+            let raw: RawImport = parse(json)?;
+            raw.metadata.label()?;
+            let key = raw.metadata.key()?;
+            let mut flaws = Vec::new();
+            let service = raw.spec.into_service(&mut flaws);
+            let read = raw
+                .metadata
+                .read(key.clone(), Some(Object::ServiceImport(key, service)));
+            Ok(Read { flaws, ..read })
         }
         Kind::Pod => {
-            let RawPod { metadata, status } = serde_json::from_str(json)?;
-            let key = metadata.key()?;
-            let ends = metadata.deletion_timestamp.is_some() || status.is_finished();
-            let ip = status.pod_ip.filter(|ip| !ends && !ip.is_empty());
-            ip.map(|ip| Object::Pod(key, Pod { ip }))
+            let raw: RawPod = parse(json)?;
+            let key = raw.metadata.key()?;
+            let ends = raw.metadata.deletion_timestamp.is_some() || raw.status.is_finished();
+            let ip = raw.status.pod_ip.filter(|ip| !ends && !ip.is_empty());
+            let pod = ip.map(|ip| Object::Pod(key.clone(), Pod { ip }));
+            Ok(raw.metadata.read(key, pod))
+        }
+    }
+}
+
+/// Reads only which object it is, and its `metadata.resourceVersion`: enough for one that is gone or makes no sense.
+pub fn identify(json: &str) -> Option<(ObjectKey, String)> {
+    #[derive(Deserialize)]
+    struct Identity {
+        metadata: Metadata,
+    }
+    let Identity { metadata } = serde_json::from_str(json).ok()?;
+    let key = ObjectKey {
+        namespace: metadata.namespace,
+        name: metadata.name,
+    };
+    (!key.name.is_empty()).then_some((key, metadata.resource_version))
+}
+
+/// A slice may belong to a Service, to a ServiceImport, or to both.
+fn read_slice(kind: Kind, mut raw: RawSlice) -> Result<Read, Invalid> {
+    let key = raw.metadata.key()?;
+    let labels = mem::take(&mut raw.metadata.labels);
+    let metadata = mem::take(&mut raw.metadata);
+    let mut flaws = Vec::new();
+    let object = match (kind, labels.service, labels.import) {
+        (Kind::ImportedSlice, _, Some(import)) => Some(Object::ImportedSlice(
+            key.clone(),
+            raw.into_slice(import, labels.cluster, &mut flaws),
+        )),
+        (Kind::ImportedSlice, _, None) => return Err(Invalid::NoLabel(IMPORT_NAME)),
+        (_, Some(service), _) => Some(Object::EndpointSlice(
+            key.clone(),
+            raw.into_slice(service, None, &mut flaws),
+        )),
+        (_, None, Some(_)) => None,
+        (_, None, None) => return Err(Invalid::NoLabel(SERVICE_NAME)),
+    };
+    let read = metadata.read(key, object);
+    Ok(Read { flaws, ..read })
+}
+
+/// Only what went wrong is parsed with an eye on where: that takes longer.
+fn parse<'j, T: Deserialize<'j>>(json: &'j str) -> Result<T, Invalid> {
+    serde_json::from_str(json).map_err(|error| {
+        let explained = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(json));
+        let path = explained.map_or_else(|error| error.path().to_string(), |_| ".".into());
+        let message = error.to_string();
+        let message = message
+            .rsplit_once(" at line ")
+            .map_or(&*message, |(message, _)| message);
+        Invalid::Form {
+            path,
+            message: message.into(),
         }
     })
 }
 
-#[derive(Deserialize)]
-struct RawNamespace {
-    metadata: Metadata,
+/// Checks a label as the API does (RFC 1123, 2.1).
+fn check_label(value: &str, field: &'static str) -> Result<(), Invalid> {
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_label = (1..=63).contains(&value.len())
+        && value.bytes().all(inside)
+        && !value.starts_with('-')
+        && !value.ends_with('-');
+    is_label.then_some(()).ok_or_else(|| Invalid::Label {
+        field,
+        value: value.into(),
+    })
+}
+
+/// The API leaves out what is empty; a manifest may say `null` too.
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+struct RawNamespace {
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct Metadata {
-    #[serde(default)]
+    #[serde(deserialize_with = "nullable")]
     name: String,
-    #[serde(default)]
+    #[serde(deserialize_with = "nullable")]
     namespace: String,
-    #[serde(default)]
+    #[serde(deserialize_with = "nullable")]
+    resource_version: String,
+    #[serde(deserialize_with = "nullable")]
     labels: Labels,
     deletion_timestamp: Option<IgnoredAny>,
 }
@@ -220,10 +406,33 @@ impl Metadata {
         if self.name.is_empty() {
             return Err(Invalid::NoName);
         }
+        let namespace = match self.namespace.as_str() {
+            "" => DEFAULT_NAMESPACE,
+            namespace => namespace,
+        };
+        check_label(namespace, "metadata.namespace")?;
         Ok(ObjectKey {
-            namespace: self.namespace.clone(),
+            namespace: namespace.into(),
             name: self.name.clone(),
         })
+    }
+
+    /// The name of an object that has one in DNS.
+    fn label(&self) -> Result<String, Invalid> {
+        if self.name.is_empty() {
+            return Err(Invalid::NoName);
+        }
+        check_label(&self.name, "metadata.name")?;
+        Ok(self.name.clone())
+    }
+
+    fn read(self, key: ObjectKey, object: Option<Object>) -> Read {
+        Read {
+            key,
+            version: self.resource_version,
+            object,
+            flaws: Vec::new(),
+        }
     }
 }
 
@@ -239,72 +448,81 @@ struct Labels {
 
 #[derive(Deserialize)]
 struct RawService {
-    metadata: Metadata,
     #[serde(default)]
+    metadata: Metadata,
+    #[serde(default, deserialize_with = "nullable")]
     spec: ServiceSpec,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ServiceSpec {
+    #[serde(deserialize_with = "nullable")]
     r#type: String,
-    #[serde(rename = "clusterIP")]
+    #[serde(rename = "clusterIP", deserialize_with = "nullable")]
     cluster_ip: String,
-    #[serde(rename = "clusterIPs")]
+    #[serde(rename = "clusterIPs", deserialize_with = "nullable")]
     cluster_ips: Vec<String>,
+    #[serde(deserialize_with = "nullable")]
     external_name: String,
     ports: Option<Vec<RawPort>>,
 }
 
-impl From<ServiceSpec> for Service {
-    fn from(spec: ServiceSpec) -> Self {
-        let only = std::slice::from_ref(&spec.cluster_ip);
-        let cluster_ips = match spec.cluster_ips.as_slice() {
-            [] => only,
-            several => several,
+impl ServiceSpec {
+    fn into_service(self, flaws: &mut Vec<Invalid>) -> Service {
+        let only = std::slice::from_ref(&self.cluster_ip);
+        let (field, cluster_ips) = match self.cluster_ips.as_slice() {
+            [] => ("spec.clusterIP", only),
+            several => ("spec.clusterIPs", several),
         };
         let reach = match cluster_ips {
-            _ if spec.r#type == "ExternalName" => Reach::ExternalName(spec.external_name),
+            _ if self.r#type == "ExternalName" => Reach::ExternalName(self.external_name),
             [first, ..] if first == "None" => Reach::Headless,
-            addresses => Reach::ClusterIps(addresses.iter().filter_map(|address| parse_address(address)).collect()),
+            [first] if first.is_empty() => {
+                flaws.push(Invalid::NoAddress);
+                Reach::ClusterIps(Vec::new())
+            }
+            addresses => Reach::ClusterIps(parse_addresses(field, addresses, flaws)),
         };
-        Self {
+        Service {
             reach,
-            ports: ports(spec.ports),
+            ports: ports(self.ports),
         }
     }
 }
 
 #[derive(Deserialize)]
 struct RawImport {
-    metadata: Metadata,
     #[serde(default)]
+    metadata: Metadata,
+    #[serde(default, deserialize_with = "nullable")]
     spec: ImportSpec,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ImportSpec {
+    #[serde(deserialize_with = "nullable")]
     r#type: String,
     ips: Option<Vec<String>>,
     ports: Option<Vec<RawPort>>,
 }
 
-impl From<ImportSpec> for Service {
-    fn from(spec: ImportSpec) -> Self {
-        let addresses = spec.ips.iter().flatten().filter_map(|address| parse_address(address));
-        Self {
-            reach: match spec.r#type.as_str() {
+impl ImportSpec {
+    fn into_service(self, flaws: &mut Vec<Invalid>) -> Service {
+        Service {
+            reach: match self.r#type.as_str() {
                 "Headless" => Reach::Headless,
-                _ => Reach::ClusterIps(addresses.collect()),
+                _ => Reach::ClusterIps(parse_addresses("spec.ips", &self.ips.unwrap_or_default(), flaws)),
             },
-            ports: ports(spec.ports),
+            ports: ports(self.ports),
         }
     }
 }
 
 #[derive(Deserialize)]
 struct RawSlice {
+    #[serde(default)]
     metadata: Metadata,
     #[serde(default)]
     endpoints: Option<Vec<RawEndpoint>>,
@@ -315,9 +533,9 @@ struct RawSlice {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawEndpoint {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     addresses: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     conditions: Conditions,
     hostname: Option<String>,
     zone: Option<String>,
@@ -336,20 +554,20 @@ struct TargetRef {
 }
 
 impl RawSlice {
-    fn into_slice(self, service: String, cluster: Option<String>) -> EndpointSlice {
+    fn into_slice(self, service: String, cluster: Option<String>, flaws: &mut Vec<Invalid>) -> EndpointSlice {
         let ready = |endpoint: &RawEndpoint| endpoint.conditions.ready.unwrap_or(true);
         let endpoints = self.endpoints.into_iter().flatten().filter(ready);
         EndpointSlice {
             service,
             cluster: cluster.map(String::into_boxed_str),
-            endpoints: endpoints.flat_map(RawEndpoint::into_endpoints).collect(),
+            endpoints: endpoints.flat_map(|endpoint| endpoint.into_endpoints(flaws)).collect(),
             ports: ports(self.ports).into(),
         }
     }
 }
 
 impl RawEndpoint {
-    fn into_endpoints(self) -> Vec<Endpoint> {
+    fn into_endpoints(self, flaws: &mut Vec<Invalid>) -> Vec<Endpoint> {
         let hostname = self
             .hostname
             .filter(|hostname| !hostname.is_empty())
@@ -360,7 +578,7 @@ impl RawEndpoint {
             .filter(|name| !name.is_empty());
         let pod = pod.map(String::into_boxed_str);
         let zone = self.zone.filter(|zone| !zone.is_empty()).map(String::into_boxed_str);
-        let addresses = self.addresses.iter().filter_map(|address| parse_address(address));
+        let addresses = parse_addresses("endpoints.addresses", &self.addresses, flaws).into_iter();
         let endpoint = |address| Endpoint {
             address,
             hostname: hostname.clone(),
@@ -392,14 +610,16 @@ fn ports(ports: Option<Vec<RawPort>>) -> Vec<Port> {
 
 #[derive(Deserialize)]
 struct RawPod {
-    metadata: Metadata,
     #[serde(default)]
+    metadata: Metadata,
+    #[serde(default, deserialize_with = "nullable")]
     status: PodStatus,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PodStatus {
+    #[serde(deserialize_with = "nullable")]
     phase: String,
     #[serde(rename = "podIP")]
     pod_ip: Option<String>,
@@ -412,8 +632,16 @@ impl PodStatus {
 }
 
 /// An IPv4 address in IPv6 form is one of IPv4.
-fn parse_address(text: &str) -> Option<IpAddr> {
-    text.parse().ok().as_ref().map(IpAddr::to_canonical)
+fn parse_addresses(field: &'static str, texts: &[String], flaws: &mut Vec<Invalid>) -> Vec<IpAddr> {
+    let mut parse = |text: &String| match text.parse::<IpAddr>() {
+        Ok(address) => Some(address.to_canonical()),
+        Err(_) => {
+            let value = text.clone();
+            flaws.push(Invalid::Address { field, value });
+            None
+        }
+    };
+    texts.iter().filter_map(&mut parse).collect()
 }
 
 #[cfg(test)]
@@ -529,12 +757,22 @@ mod tests {
             (
                 Kind::Service,
                 json!({"metadata": {"name": "s"}, "spec": {"clusterIPs": 5}}),
-                "invalid type: integer `5`, expected a sequence",
+                "spec.clusterIPs: invalid type: integer `5`, expected a sequence",
+            ),
+            (
+                Kind::Service,
+                json!({"metadata": {"name": "a.b"}}),
+                "metadata.name \"a.b\" is no DNS label",
+            ),
+            (
+                Kind::Pod,
+                json!({"metadata": {"name": "a.b", "namespace": "-"}}),
+                "metadata.namespace \"-\" is no DNS label",
             ),
             (
                 Kind::Service,
                 json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 70000}]}}),
-                "invalid value: integer `70000`, expected u16",
+                "spec.ports[0].port: invalid value: integer `70000`, expected u16",
             ),
         ] {
             let error = read_value(kind, &object).unwrap_err().to_string();
@@ -542,7 +780,48 @@ mod tests {
         }
     }
 
+    #[test]
+    fn says_what_of_an_object_is_left_out() {
+        let flaws = |kind, mut object: Value| -> Vec<String> {
+            object["metadata"] = json!({"name": "a", "labels": {SERVICE_NAME: "b"}});
+            let read = read(kind, &object.to_string()).unwrap();
+            assert!(read.object.is_some());
+            read.flaws.iter().map(Invalid::to_string).collect()
+        };
+        let service = |spec: Value| flaws(Kind::Service, json!({"spec": spec}));
+        assert_eq!(service(json!({"clusterIPs": ["10.0.0.1"]})), [""; 0]);
+        assert_eq!(
+            service(json!({"clusterIPs": ["10.0.0.1", "no"]})),
+            ["spec.clusterIPs \"no\" is no IP address"]
+        );
+        assert_eq!(
+            service(json!({"clusterIP": null})),
+            ["spec.clusterIP is missing, so it has no addresses"]
+        );
+        let endpoints = json!({"endpoints": [{"addresses": ["10.0.0.1"]}, {"addresses": ["a.example"]}]});
+        assert_eq!(
+            flaws(Kind::EndpointSlice, endpoints),
+            ["endpoints.addresses \"a.example\" is no IP address"]
+        );
+    }
+
+    #[test]
+    fn a_slice_of_a_service_import_alone_is_none_of_a_service() {
+        let slice = json!({"metadata": {"name": "s", "labels": {IMPORT_NAME: "web"}}});
+        assert_eq!(read_value(Kind::EndpointSlice, &slice), Ok(None));
+    }
+
+    #[test]
+    fn a_namespaced_object_is_in_default_unless_it_says_otherwise() {
+        let key = |metadata: Value| {
+            let object = json!({"metadata": metadata});
+            read(Kind::Service, &object.to_string()).unwrap().key.to_string()
+        };
+        assert_eq!(key(json!({"name": "web", "labels": null})), "default/web");
+        assert_eq!(key(json!({"name": "web", "namespace": "n"})), "n/web");
+    }
+
     fn read_value(kind: Kind, object: &Value) -> Result<Option<Object>, Invalid> {
-        read(kind, &object.to_string())
+        Ok(read(kind, &object.to_string())?.object)
     }
 }

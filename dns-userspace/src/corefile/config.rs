@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::cache::{self, Cache};
 use super::directives::{self, Effect, Known};
 use super::error::{Error, Problem, Span};
 use super::forward::{self, Forward};
@@ -48,6 +49,8 @@ pub struct ServerBlock {
     pub kubernetes: Option<Kubernetes>,
     /// `forward`, in the order of the file.
     pub forward: Vec<Forward>,
+    /// `cache`.
+    pub cache: Option<Cache>,
     /// Where `prometheus` serves `/metrics`; `[::]` stands for all addresses of both families.
     pub prometheus: Option<SocketAddr>,
     /// `health`.
@@ -159,6 +162,7 @@ fn check_directive(known: &Known, statement: &Statement, before: &[Statement], r
 
 fn read_directive(server: &mut ServerBlock, statement: &Statement, report: &mut Report) {
     match statement.name.text.as_str() {
+        "cache" => server.cache = Some(cache::read(statement, report)),
         "bind" => server.bind.extend(read_bind(statement, report)),
         "forward" => server.forward.extend(forward::read(statement, report)),
         "health" => server.health = Some(web::read_health(statement, report)),

@@ -14,15 +14,8 @@ use crate::name::Name;
 
 const DEFAULT_TTL: u32 = 5;
 const MAX_TTL: u32 = 3600;
-/// Options that hide names or add names that the tables do not hold: an answer from them could be wrong.
-const LIMITS: [&str; 6] = [
-    "ignore",
-    "labels",
-    "multicluster",
-    "namespace_labels",
-    "namespaces",
-    "zonal",
-];
+/// How long the start waits for the objects, unless another time is given.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The `kubernetes` directive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,9 +42,12 @@ pub struct Kubernetes {
     pub multicluster: Vec<Name>,
     /// What becomes of names that do not exist.
     pub fallthrough: Fallthrough,
-    /// The options that hide or add names and are not in force: while there are any, nothing may be answered from the
-    /// tables, since what they say could be wrong.
-    pub limits: Vec<Limit>,
+    /// `labels`: only Services, EndpointSlices and Pods that match count; all if empty.
+    pub labels: String,
+    /// `namespace_labels`: only Namespaces that match count; all if empty.
+    pub namespace_labels: String,
+    /// How long the start waits for all objects to be known: `startup_timeout`.
+    pub startup_timeout: Duration,
     /// Where it stands.
     pub span: Span,
 }
@@ -128,15 +124,6 @@ impl Fallthrough {
     }
 }
 
-/// An option that hides or adds names and is not in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// The option's name.
-    pub option: &'static str,
-    /// Where it stands.
-    pub span: Span,
-}
-
 pub(super) const SHAPE: Shape = Shape {
     arguments: Count::ANY,
     options: &[
@@ -144,20 +131,20 @@ pub(super) const SHAPE: Shape = Shape {
         option("apiserver_max_inflight", Count::ONE),
         option("apiserver_qps", Count::ONE),
         option("endpoint", Count::ONE).in_force(),
-        option("endpoint_pod_names", Count::NONE),
+        option("endpoint_pod_names", Count::NONE).in_force(),
         option("fallthrough", Count::ANY).in_force(),
-        option("ignore", Count::ONE),
+        option("ignore", Count::ONE).in_force(),
         option("kubeconfig", Count::between(1, 2)).in_force(),
-        option("labels", Count::SOME),
-        option("multicluster", Count::SOME),
-        option("namespace_labels", Count::SOME),
-        option("namespaces", Count::SOME).repeated(),
-        option("noendpoints", Count::NONE),
+        option("labels", Count::SOME).in_force(),
+        option("multicluster", Count::SOME).in_force(),
+        option("namespace_labels", Count::SOME).in_force(),
+        option("namespaces", Count::SOME).in_force().repeated(),
+        option("noendpoints", Count::NONE).in_force(),
         option("pods", Count::ONE).in_force(),
-        option("startup_timeout", Count::ONE),
+        option("startup_timeout", Count::ONE).in_force(),
         option("tls", Count::between(3, 3)).in_force(),
         option("ttl", Count::ONE).in_force(),
-        option("zonal", Count::NONE),
+        option("zonal", Count::NONE).in_force(),
     ],
 };
 
@@ -197,7 +184,12 @@ pub(super) fn read(statement: &Statement, block_zones: &[Name], report: &mut Rep
         zonal: statement.option("zonal").is_some(),
         multicluster,
         fallthrough: read_fallthrough(statement, report),
-        limits: find_limits(statement),
+        labels: read_selector(statement, "labels"),
+        namespace_labels: read_selector(statement, "namespace_labels"),
+        startup_timeout: statement
+            .value("startup_timeout")
+            .and_then(|word| report.keep(read_duration(word)))
+            .unwrap_or(STARTUP_TIMEOUT),
         span: statement.name.span.clone(),
         zones,
     }
@@ -282,19 +274,13 @@ fn read_tls(statement: &Statement) -> Option<TlsFiles> {
     }
 }
 
-fn find_limits(statement: &Statement) -> Vec<Limit> {
-    let given = LIMITS
-        .into_iter()
-        .filter_map(|option| Some((option, statement.option(option)?)));
-    given
-        .map(|(option, given)| Limit {
-            option,
-            span: given.name.span.clone(),
-        })
-        .collect()
+/// A selector may be written in one word or in several.
+fn read_selector(statement: &Statement, option: &str) -> String {
+    let words: Vec<_> = statement.values(option).into_iter().map(|word| word.text).collect();
+    words.join(" ")
 }
 
-/// Checks the values of options that are not in force.
+/// Checks the values of options that are not in force or say only one thing.
 fn check_values(statement: &Statement, report: &mut Report) {
     for name in ["apiserver_burst", "apiserver_max_inflight"] {
         if let Some(word) = statement.value(name).filter(|word| word.text.parse::<u32>().is_err()) {
@@ -303,9 +289,6 @@ fn check_values(statement: &Statement, report: &mut Report) {
     }
     if let Some(word) = statement.value("apiserver_qps").filter(|word| !is_rate(&word.text)) {
         report.keep::<()>(Err(word.unexpected("a number from 0")));
-    }
-    if let Some(word) = statement.value("startup_timeout") {
-        report.keep::<Duration>(read_duration(word));
     }
     if let Some(word) = statement.value("ignore").filter(|word| word.text != "empty_service") {
         report.add(

@@ -2,11 +2,16 @@
 //!
 //! Coarse on purpose: any directive that is not known to leave the cluster's answers alone makes the kernel pass.
 
+use std::ops::RangeInclusive;
+
 use super::config::{Config, Directive, Key, ServerBlock};
 use super::directives::Effect;
 use super::error::Span;
 use super::kubernetes::Kubernetes;
 use crate::name::Name;
+
+/// The longest TTL of an SOA record, in seconds.
+pub const MAX_SOA_TTL: u32 = 300;
 
 /// What the kernel may answer of a zone that `kubernetes` serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +30,9 @@ pub enum Reason {
     /// A directive of the server block stands in the way.
     #[error("`{}` at {} {}", .0.name, .0.span, describe(.0.effect))]
     Directive(Directive),
-    /// An option of `kubernetes` is not in force.
-    #[error("option `{option}` of `kubernetes` at {span} changes which names there are, and is not in force yet")]
-    Option {
-        /// Its name.
-        option: &'static str,
-        /// Where it stands.
-        span: Span,
-    },
+    /// `cache` gives answers another TTL than `kubernetes` does.
+    #[error("`cache` gives its answers a TTL of {0} s instead of `kubernetes`' own")]
+    Ttl(u32),
     /// Another server block has a say in the zone.
     #[error("the server block at {span} takes questions for `{zone}`")]
     OtherBlock {
@@ -64,18 +64,19 @@ pub fn kernel_may_answer(server: &ServerBlock) -> Result<(), Reason> {
     if let Some(directive) = disturbing {
         return Err(Reason::Directive(directive.clone()));
     }
-    match server
-        .kubernetes
-        .iter()
-        .flat_map(|kubernetes| &kubernetes.limits)
-        .next()
-    {
-        Some(limit) => Err(Reason::Option {
-            option: limit.option,
-            span: limit.span.clone(),
-        }),
-        None => Ok(()),
-    }
+    let (Some(cache), Some(kubernetes)) = (&server.cache, &server.kubernetes) else {
+        return Ok(());
+    };
+    let limited = |limits: &RangeInclusive<u32>, ttl: u32| ttl.max(*limits.start()).min(*limits.end());
+    let ttls = [
+        (limited(&cache.success, kubernetes.ttl), kubernetes.ttl),
+        (
+            limited(&cache.denial, kubernetes.ttl.min(MAX_SOA_TTL)),
+            kubernetes.ttl.min(MAX_SOA_TTL),
+        ),
+    ];
+    let other = ttls.into_iter().find(|(limited, own)| limited != own);
+    other.map_or(Ok(()), |(limited, _)| Err(Reason::Ttl(limited)))
 }
 
 impl Config {

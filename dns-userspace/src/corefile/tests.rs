@@ -370,10 +370,14 @@ fn reads_the_options_of_kubernetes() {
         (defaults.ttl, defaults.pods, &defaults.fallthrough),
         (5, Pods::Disabled, &Fallthrough::None)
     );
+    assert_eq!(defaults.api_server, ApiServer::InCluster);
+    assert_eq!(defaults.startup_timeout, Duration::from_secs(5));
     assert_eq!(
-        (&defaults.api_server, &defaults.limits),
-        (&ApiServer::InCluster, &vec![])
+        read_kubernetes("startup_timeout 1m").startup_timeout,
+        Duration::from_secs(60)
     );
+    assert_eq!(read_kubernetes("labels a in (b, c)").labels, "a in (b, c)");
+    assert_eq!(read_kubernetes("namespace_labels a=b").namespace_labels, "a=b");
     assert_eq!(defaults.forward_zones().collect::<Vec<_>>(), [&name("cluster.local")]);
     assert_eq!(read_kubernetes("ttl 0").ttl, 0);
     assert_eq!(read_kubernetes("ttl 3600").ttl, 3600);
@@ -420,34 +424,46 @@ fn kubernetes_without_zones_serves_those_of_its_block() {
 }
 
 #[test]
-fn lists_the_options_that_limit_what_may_be_answered() {
-    for (option, limit) in [
-        ("namespaces ns1 ns2\nnamespaces ns3", Some("namespaces")),
-        ("namespace_labels a=b", Some("namespace_labels")),
-        ("labels a in (b, c)", Some("labels")),
-        ("ignore empty_service", Some("ignore")),
-        ("multicluster cluster.local", Some("multicluster")),
-        ("noendpoints", None),
-        ("endpoint_pod_names", None),
-        ("zonal", Some("zonal")),
-        (
-            "startup_timeout 5s\napiserver_qps 0.5\napiserver_burst 10\napiserver_max_inflight 2",
-            None,
-        ),
+fn no_option_of_kubernetes_keeps_the_kernel_from_answering() {
+    for option in [
+        "namespaces ns1 ns2\nnamespaces ns3",
+        "namespace_labels a=b",
+        "labels a in (b, c)",
+        "ignore empty_service",
+        "multicluster cluster.local",
+        "noendpoints",
+        "endpoint_pod_names",
+        "zonal",
+        "startup_timeout 5s\napiserver_qps 0.5\napiserver_burst 10\napiserver_max_inflight 2",
     ] {
-        let text = format!(". {{\nkubernetes cluster.local {{\n{option}\n}}\n}}");
-        let config = read(&text).unwrap();
-        let kubernetes = config.servers[0].kubernetes.as_ref().unwrap();
-        assert_eq!(kubernetes.limits.first().map(|limit| limit.option), limit, "{option}");
-        assert_eq!(
-            kernel_may_answer(&config.servers[0]).is_err(),
-            limit.is_some(),
-            "{option}"
-        );
-        let waiting = format!("kubernetes {}", option.split([' ', '\n']).next().unwrap());
-        assert_eq!(config.not_in_force[0].name, waiting);
-        assert_eq!(config.not_in_force.len(), option.lines().count(), "{option}");
+        let config = read(&format!(". {{\nkubernetes cluster.local {{\n{option}\n}}\n}}")).unwrap();
+        assert_eq!(kernel_may_answer(&config.servers[0]), Ok(()), "{option}");
     }
+}
+
+#[test]
+fn reads_the_limits_that_cache_puts_on_ttls() {
+    for (cache, success, denial) in [
+        ("cache", 5..=3600, 5..=1800),
+        ("cache 30", 5..=30, 5..=30),
+        ("cache 30 example.org", 5..=30, 5..=30),
+        ("cache {\nsuccess 100 60 10\ndenial 100 20\n}", 10..=60, 5..=20),
+    ] {
+        let config = read(&format!(". {{\n{cache}\nkubernetes cluster.local {{\nttl 30\n}}\n}}")).unwrap();
+        let read = config.servers[0].cache.clone().unwrap();
+        assert_eq!((read.success, read.denial), (success, denial), "{cache}");
+        assert_eq!(read.zones.len(), usize::from(cache.ends_with("org")));
+    }
+    let error = read(". {\ncache 0\n}").unwrap_err().to_string();
+    assert_eq!(error, "Corefile:2:7: expected a TTL in seconds, from 1, found `0`");
+    let corefile = ". {\ncache 10\nkubernetes cluster.local {\nttl 30\n}\n}";
+    let reason = kernel_may_answer(&read(corefile).unwrap().servers[0])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        reason,
+        "`cache` gives its answers a TTL of 10 s instead of `kubernetes`' own"
+    );
 }
 
 #[test]
@@ -801,11 +817,6 @@ fn plans_zone_by_zone() {
             "cluster.local {\nkubernetes cluster.local in-addr.arpa\n}",
             None,
             Some("no question for `in-addr.arpa.` reaches `kubernetes` at Corefile:2:1: no zone of its server block holds it".to_owned()),
-        ),
-        (
-            ". {\nkubernetes cluster.local in-addr.arpa {\nlabels a\n}\n}",
-            Some("option `labels` of `kubernetes` at Corefile:3:1 changes which names there are, and is not in force yet".to_owned()),
-            Some("option `labels` of `kubernetes` at Corefile:3:1 changes which names there are, and is not in force yet".to_owned()),
         ),
     ] {
         let plans = read(text).unwrap().plan();

@@ -48,7 +48,7 @@ pub(super) fn read_key(word: &Word) -> Result<(Vec<Name>, u16), Error> {
 }
 
 /// Whether a zone is one of addresses.
-pub(super) fn is_reverse(zone: &Name) -> bool {
+pub fn is_reverse(zone: &Name) -> bool {
     ["in-addr.arpa", "ip6.arpa"]
         .into_iter()
         .filter_map(Name::parse)

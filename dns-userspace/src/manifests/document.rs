@@ -1,13 +1,13 @@
-//! From a manifest's text to Services: every document, every object of a `List`.
+//! From a manifest's text to objects: every document, every object of a list.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
 use thiserror::Error;
 
-use crate::index::Service;
-use crate::index::object::{Invalid, Object};
+use crate::cluster::object::{self, Invalid, Kind, Object, ObjectKey};
 
 /// Where an object is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,14 +15,19 @@ pub(super) struct Place {
     path: Arc<Path>,
     /// Counts from 1.
     document: usize,
-    /// Counts from 0, in a `List`.
+    /// Counts from 0, in a list.
     item: Option<usize>,
 }
 
-/// A Service and where it is written.
+/// An object and where it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PlacedService {
-    pub(super) service: Service,
+pub(super) struct Placed {
+    pub(super) kind: Kind,
+    pub(super) key: ObjectKey,
+    /// `None` where nobody can ask for it.
+    pub(super) object: Option<Object>,
+    /// Why it is not answered, though nothing is wrong with it.
+    pub(super) remark: Option<Invalid>,
     pub(super) place: Place,
 }
 
@@ -42,18 +47,26 @@ enum Cause {
         column: usize,
         message: String,
     },
+    #[error("no object: it takes a mapping with apiVersion and kind")]
+    NoObject,
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{0} is not a string")]
+    NoString(&'static str),
+    #[error("items is not a list of objects")]
+    NoList,
     #[error("{0}")]
     Object(#[from] Invalid),
 }
 
-/// Reads the Services of a manifest: JSON where the path ends so, else YAML.
-pub(super) fn read(path: PathBuf, text: &str) -> Result<Vec<PlacedService>, Broken> {
+/// Reads the objects of a manifest: JSON where the path ends so, else YAML.
+pub(super) fn read(path: PathBuf, text: &str) -> Result<Vec<Placed>, Broken> {
     let documents = match path.extension().is_some_and(|extension| extension == "json") {
         true => vec![Document::json(text).parse_json()],
         false => split(text).iter().map(Document::parse_yaml).collect(),
     };
     let path: Arc<Path> = path.into();
-    let mut services = Vec::new();
+    let mut objects = Vec::new();
     for (index, document) in documents.into_iter().enumerate() {
         let place = Place {
             path: path.clone(),
@@ -61,49 +74,95 @@ pub(super) fn read(path: PathBuf, text: &str) -> Result<Vec<PlacedService>, Brok
             item: None,
         };
         match document {
-            Ok(Some(object)) => collect(object, place, &mut services)?,
-            Ok(None) => {}
+            Ok(Value::Null) => {}
+            Ok(object) => collect(&object, place, &mut objects)?,
             Err(cause) => return Err(Broken { place, cause }),
         }
     }
-    Ok(services)
+    Ok(objects)
 }
 
-/// Takes the Services out of an object, which may be one, or a list.
-fn collect(object: Object, place: Place, services: &mut Vec<PlacedService>) -> Result<(), Broken> {
-    let api_version = object.api_version().map_err(|invalid| place.blame(invalid))?;
-    let kind = object.kind().map_err(|invalid| place.blame(invalid))?;
-    match (api_version, kind) {
-        ("v1", "Service") => take(&object, place, services),
-        ("v1", "List") => each_item(object, &place, |item, place| collect(item, place, services)),
-        // The items of a typed list do not repeat what they are.
-        ("v1", "ServiceList") => each_item(object, &place, |item, place| take(&item, place, services)),
-        _ => Ok(()),
+/// Takes the objects that count out of one that may be a list.
+fn collect(object: &Value, place: Place, objects: &mut Vec<Placed>) -> Result<(), Broken> {
+    let field = |name| text(object, name).map_err(|cause| place.blame(cause));
+    let (api_version, kind) = (field("apiVersion")?, field("kind")?);
+    if (api_version, kind) == ("v1", "List") {
+        return each_item(object, &place, |item, place| collect(item, place, objects));
+    }
+    // The items of a typed list do not repeat what they are.
+    if let Some(kind) = kind.strip_suffix("List").and_then(|kind| find_kind(api_version, kind)) {
+        return each_item(object, &place, |item, place| take(kind, item, place, objects));
+    }
+    match find_kind(api_version, kind) {
+        Some(kind) => take(kind, object, place, objects),
+        None => Ok(()),
     }
 }
 
-fn take(object: &Object, place: Place, services: &mut Vec<PlacedService>) -> Result<(), Broken> {
-    let key = object.key().map_err(|invalid| place.blame(invalid))?;
-    let kind = object.service_kind().map_err(|invalid| place.blame(invalid))?;
-    services.push(PlacedService {
-        service: Service { key, kind },
-        place,
-    });
+fn find_kind(api_version: &str, kind: &str) -> Option<Kind> {
+    match (api_version, kind) {
+        ("v1", "Namespace") => Some(Kind::Namespace),
+        ("v1", "Service") => Some(Kind::Service),
+        ("v1", "Pod") => Some(Kind::Pod),
+        ("discovery.k8s.io/v1", "EndpointSlice") => Some(Kind::EndpointSlice),
+        ("multicluster.x-k8s.io/v1alpha1", "ServiceImport") => Some(Kind::ServiceImport),
+        _ => None,
+    }
+}
+
+fn take(kind: Kind, object: &Value, place: Place, objects: &mut Vec<Placed>) -> Result<(), Broken> {
+    let json = object.to_string();
+    objects.push(read_object(kind, &json, &place)?);
+    if kind == Kind::EndpointSlice {
+        let imported = read_object(Kind::ImportedSlice, &json, &place)?;
+        objects.extend(Some(imported).filter(|imported| imported.object.is_some()));
+    }
     Ok(())
 }
 
+fn read_object(kind: Kind, json: &str, place: &Place) -> Result<Placed, Broken> {
+    let placed = |key, object, remark| Placed {
+        kind,
+        key,
+        object,
+        remark,
+        place: place.clone(),
+    };
+    match object::read(kind, json) {
+        Ok(mut read) => match read.flaws.pop() {
+            Some(flaw) if flaw != Invalid::NoAddress => Err(place.blame(flaw.into())),
+            remark => Ok(placed(read.key, read.object, remark)),
+        },
+        // Somebody else's slice, or nobody's.
+        Err(unlabelled @ Invalid::NoLabel(_)) => match object::identify(json) {
+            Some((key, _)) => Ok(placed(key, None, Some(unlabelled))),
+            None => Err(place.blame(unlabelled.into())),
+        },
+        Err(invalid) => Err(place.blame(invalid.into())),
+    }
+}
+
+fn text<'v>(object: &'v Value, name: &'static str) -> Result<&'v str, Cause> {
+    let object = object.as_object().ok_or(Cause::NoObject)?;
+    let value = object.get(name).ok_or(Cause::Missing(name))?;
+    value.as_str().ok_or(Cause::NoString(name))
+}
+
 fn each_item(
-    list: Object,
+    list: &Value,
     place: &Place,
-    mut visit: impl FnMut(Object, Place) -> Result<(), Broken>,
+    mut visit: impl FnMut(&Value, Place) -> Result<(), Broken>,
 ) -> Result<(), Broken> {
-    let items = list.into_items().map_err(|invalid| place.blame(invalid))?;
+    let items = match list.get("items") {
+        None => return Ok(()),
+        Some(items) => items.as_array().ok_or_else(|| place.blame(Cause::NoList))?,
+    };
     let place = |index| Place {
         item: Some(index),
         ..place.clone()
     };
     items
-        .into_iter()
+        .iter()
         .enumerate()
         .try_for_each(|(index, item)| visit(item, place(index)))
 }
@@ -120,11 +179,11 @@ impl<'a> Document<'a> {
         Self { text, lines_before: 0 }
     }
 
-    fn parse_json(&self) -> Result<Option<Object>, Cause> {
+    fn parse_json(&self) -> Result<Value, Cause> {
         serde_json::from_str(self.text).map_err(|error| self.blame(error.line(), error.column(), &error.to_string()))
     }
 
-    fn parse_yaml(&self) -> Result<Option<Object>, Cause> {
+    fn parse_yaml(&self) -> Result<Value, Cause> {
         serde_saphyr::from_str_with_options(self.text, options()).map_err(|error| {
             let location = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
             self.blame(location.line() as usize, location.column() as usize, &error.to_string())
@@ -154,6 +213,8 @@ impl<'a> Document<'a> {
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_nodes: 20_000_000, max_events: 40_000_000 },
+        // `n` is a name.
+        strict_booleans: true,
         with_snippet: false,
     }
 }
@@ -190,10 +251,10 @@ fn is_marker(line: &str) -> bool {
 }
 
 impl Place {
-    fn blame(&self, invalid: Invalid) -> Broken {
+    fn blame(&self, cause: Cause) -> Broken {
         Broken {
             place: self.clone(),
-            cause: invalid.into(),
+            cause,
         }
     }
 }
@@ -265,7 +326,7 @@ mod tests {
             (
                 "a.yaml",
                 &format!("{good}just text"),
-                "a.yaml, document 2: line 5, column 1: expected mapping start",
+                "a.yaml, document 2: no object: it takes a mapping with apiVersion and kind",
             ),
             (
                 "a.yaml",
@@ -318,6 +379,35 @@ mod tests {
     }
 
     #[test]
+    fn reads_every_kind_that_dns_is_made_of() {
+        let text = "{apiVersion: v1, kind: Namespace, metadata: {name: n}}\n---\n{apiVersion: v1, kind: Pod, metadata: {name: p}, \
+            status: {podIP: 10.0.0.1}}\n---\n{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: s, labels: \
+            {kubernetes.io/service-name: a, multicluster.kubernetes.io/service-name: b}}}\n---\n{apiVersion: \
+            multicluster.x-k8s.io/v1alpha1, kind: ServiceImport, metadata: {name: i}}\n---\n{apiVersion: \
+            discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: nobodys}}\n";
+        let objects = read("a.yaml".into(), text).unwrap();
+        let kinds: Vec<_> = objects
+            .iter()
+            .map(|placed| (placed.kind, placed.object.is_some()))
+            .collect();
+        let expected = [
+            (Kind::Namespace, true),
+            (Kind::Pod, true),
+            (Kind::EndpointSlice, true),
+            (Kind::ImportedSlice, true),
+            (Kind::ServiceImport, true),
+            (Kind::EndpointSlice, false),
+        ];
+        assert_eq!(kinds, expected);
+        let remark = objects[5].remark.as_ref().map(Invalid::to_string);
+        assert!(
+            remark
+                .unwrap()
+                .starts_with("label kubernetes.io/service-name is missing")
+        );
+    }
+
+    #[test]
     fn a_document_may_be_larger_than_the_parser_expects() {
         let spec = "0,".repeat(260_000);
         let text =
@@ -348,10 +438,10 @@ mod tests {
     }
 
     fn places(text: &str, path: &str) -> Vec<String> {
-        let services = read(path.into(), text).unwrap();
-        services
+        let objects = read(path.into(), text).unwrap();
+        objects
             .iter()
-            .map(|placed| format!("{} {}", placed.service.key, placed.place))
+            .map(|placed| format!("{} {}", placed.key, placed.place))
             .collect()
     }
 }

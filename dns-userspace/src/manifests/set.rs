@@ -6,23 +6,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::document::{self, PlacedService};
+use super::document::{self, Placed};
 use super::place::Texts;
-use crate::index::{Event, ObjectKey, Service, ServiceKind};
+use crate::cluster::Event;
+use crate::cluster::object::{Invalid, Kind, Object, ObjectKey};
 
 /// The manifests as they were read last.
 #[derive(Debug, Default)]
 pub(super) struct ManifestSet {
+    /// The kinds of objects that count.
+    kinds: Vec<Kind>,
     files: BTreeMap<PathBuf, File>,
-    in_force: BTreeMap<ObjectKey, ServiceKind>,
+    in_force: Objects,
     synced: bool,
     told: BTreeSet<String>,
 }
 
+type Objects = BTreeMap<(Kind, ObjectKey), Object>;
+
 /// What follows from reading the manifests again.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Update {
-    /// What changed: nothing before every file was good once, then a reset, then differences.
+    /// What changed: nothing before every file was good once, then a list of each kind, then differences.
     pub(super) events: Vec<Event>,
     /// What is wrong and was not, each in one line.
     pub(super) complaints: Vec<String>,
@@ -33,11 +38,19 @@ struct File {
     /// What `content` or `error` was made of.
     text: Option<String>,
     /// The last good content.
-    content: Option<Vec<PlacedService>>,
+    content: Option<Vec<Placed>>,
     error: Option<String>,
 }
 
 impl ManifestSet {
+    /// No manifest yet; objects of these kinds count.
+    pub(super) fn new(kinds: Vec<Kind>) -> Self {
+        Self {
+            kinds,
+            ..Self::default()
+        }
+    }
+
     /// Takes the present texts in.
     pub(super) fn update(&mut self, texts: Texts) -> Update {
         // The files of a folder that cannot be read are not gone.
@@ -71,43 +84,63 @@ impl ManifestSet {
     }
 
     /// Puts the contents of all files together.
-    fn merge(&self, complaints: &mut BTreeSet<String>) -> BTreeMap<ObjectKey, ServiceKind> {
-        let mut claims = BTreeMap::<&ObjectKey, (&PlacedService, Option<&PlacedService>)>::new();
-        for placed in self.files.values().filter_map(|file| file.content.as_ref()).flatten() {
+    fn merge(&self, complaints: &mut BTreeSet<String>) -> Objects {
+        let mut claims = BTreeMap::<(Kind, &ObjectKey), (&Placed, Option<&Placed>)>::new();
+        let contents = self.files.values().filter_map(|file| file.content.as_ref());
+        for placed in contents.flatten().filter(|placed| self.kinds.contains(&placed.kind)) {
             let claim = claims
-                .entry(&placed.service.key)
+                .entry((placed.kind, &placed.key))
                 .and_modify(|(_, again)| *again = Some(placed));
             claim.or_insert((placed, None));
         }
-        let mut wanted = BTreeMap::new();
-        for (key, (claim, again)) in claims {
+        let mut wanted = Objects::new();
+        for ((kind, key), (claim, again)) in claims {
             complaints.extend(complain(claim, again));
-            let kind = match again {
-                None => claim.service.kind.clone(),
-                Some(_) => self.in_force.get(key).cloned().unwrap_or(ServiceKind::Unaddressed),
+            let object = match again {
+                None => claim.object.clone(),
+                Some(_) => self.in_force.get(&(kind, key.clone())).cloned(),
             };
-            wanted.insert(key.clone(), kind);
+            wanted.extend(object.map(|object| ((kind, key.clone()), object)));
         }
+        wanted.extend(namespaces(&wanted));
         wanted
     }
 
     /// Moves on to a new state and says by which events.
-    fn advance(&mut self, wanted: BTreeMap<ObjectKey, ServiceKind>) -> Vec<Event> {
+    fn advance(&mut self, wanted: Objects) -> Vec<Event> {
         let mut events = Vec::new();
         if self.synced {
             let gone = self.in_force.keys().filter(|key| !wanted.contains_key(key));
-            events.extend(gone.map(|key| Event::Delete(key.clone())));
-            let changed = wanted.iter().filter(|(key, kind)| self.in_force.get(key) != Some(kind));
-            events.extend(changed.map(service).map(Event::Apply));
+            events.extend(gone.map(|(kind, key)| Event::Delete(*kind, key.clone())));
+            let changed = wanted
+                .iter()
+                .filter(|(key, object)| self.in_force.get(key) != Some(object));
+            events.extend(changed.map(|(_, object)| Event::Apply(object.clone())));
         } else if self.files.values().all(|file| file.content.is_some()) {
             self.synced = true;
-            events.push(Event::Reset(wanted.iter().map(service).collect()));
+            for kind in &self.kinds {
+                let of_kind = wanted.values().filter(|object| object.kind() == *kind);
+                events.extend(Event::list(*kind, of_kind.cloned().collect()));
+            }
         } else {
             return events;
         }
         self.in_force = wanted;
         events
     }
+}
+
+/// The Namespaces of the objects: an API server would have refused an object whose Namespace does not exist.
+fn namespaces(objects: &Objects) -> Objects {
+    let names = objects
+        .keys()
+        .map(|(_, key)| &key.namespace)
+        .filter(|name| !name.is_empty());
+    let namespace = |name: &String| {
+        let object = Object::Namespace(name.clone());
+        ((Kind::Namespace, object.key()), object)
+    };
+    names.map(namespace).collect()
 }
 
 impl File {
@@ -132,54 +165,51 @@ impl File {
     }
 }
 
-/// Says what is wrong with a Service, given the first place that describes it and another, if there is one.
-fn complain(PlacedService { service, place }: &PlacedService, again: Option<&PlacedService>) -> Option<String> {
-    let key = &service.key;
-    match again {
-        Some(PlacedService { place: other, .. }) => Some(format!(
-            "Service {key} is in {place} and in {other}; remove one: until then neither changes anything"
+/// Says what is wrong with an object, given the first place that describes it and another, if there is one.
+fn complain(claim: &Placed, again: Option<&Placed>) -> Option<String> {
+    let Placed {
+        key,
+        place,
+        kind,
+        remark,
+        ..
+    } = claim;
+    match (again, remark) {
+        (Some(Placed { place: other, .. }), _) => Some(format!(
+            "one of the {kind}, {key}, is in {place} and in {other}; remove one: until then neither changes anything"
         )),
-        None if service.kind == ServiceKind::Unaddressed => {
-            let consequence = "no API server is there to assign one, so it is not answered";
+        (None, Some(Invalid::NoAddress)) => {
+            let consequence = "no API server is there to assign one, so it has no addresses";
             Some(format!("{place}: Service {key} has no spec.clusterIP; {consequence}"))
         }
-        None => None,
-    }
-}
-
-fn service((key, kind): (&ObjectKey, &ServiceKind)) -> Service {
-    Service {
-        key: key.clone(),
-        kind: kind.clone(),
+        (None, Some(remark)) => Some(format!("{place}: one of the {kind}, {key}: {remark}")),
+        (None, None) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{key, service};
+    use super::super::testing::{apply, delete, listed, unaddressed};
     use super::*;
 
     #[test]
     fn starts_with_a_reset_and_goes_on_by_difference() {
-        let mut set = ManifestSet::default();
+        let mut set = ManifestSet::new(vec![Kind::Namespace, Kind::Service]);
         assert_eq!(
             set.events(&[("a", &web(1)), ("b", &other(2))]),
-            [Event::Reset(vec![service("other", 2), service("web", 1)])]
+            listed(&[("other", 2), ("web", 1)])
         );
         assert_eq!(set.events(&[("a", &web(1)), ("b", &other(2))]), []);
-        assert_eq!(
-            set.events(&[("a", &web(3)), ("b", &other(2))]),
-            [Event::Apply(service("web", 3))]
-        );
-        assert_eq!(set.events(&[("b", &other(2))]), [Event::Delete(key("web"))]);
+        assert_eq!(set.events(&[("a", &web(3)), ("b", &other(2))]), [apply("web", 3)]);
+        assert_eq!(set.events(&[("b", &other(2))]), [delete("web")]);
     }
 
     #[test]
     fn a_broken_file_keeps_its_last_good_content_and_holds_up_no_other() {
-        let mut set = ManifestSet::default();
+        let mut set = ManifestSet::new(vec![Kind::Namespace, Kind::Service]);
         set.events(&[("a", &web(1)), ("b", &other(1))]);
         let update = set.update(texts(&[("a", "kind: ["), ("b", &other(2))]));
-        assert_eq!(update.events, [Event::Apply(service("other", 2))]);
+        assert_eq!(update.events, [apply("other", 2)]);
         let [complaint] = update.complaints.as_slice() else {
             panic!("one complaint: {update:?}")
         };
@@ -188,15 +218,12 @@ mod tests {
             complaint.ends_with("; what was last read of it stays in force"),
             "{complaint}"
         );
-        assert_eq!(
-            set.events(&[("a", &web(2)), ("b", &other(2))]),
-            [Event::Apply(service("web", 2))]
-        );
+        assert_eq!(set.events(&[("a", &web(2)), ("b", &other(2))]), [apply("web", 2)]);
     }
 
     #[test]
     fn tells_an_error_once_until_it_changes() {
-        let mut set = ManifestSet::default();
+        let mut set = ManifestSet::new(vec![Kind::Namespace, Kind::Service]);
         let mut complaints = |text: &str| set.update(texts(&[("a", text)])).complaints.len();
         assert_eq!(
             [complaints("kind: ["), complaints("kind: ["), complaints("kind: {")],
@@ -207,15 +234,12 @@ mod tests {
 
     #[test]
     fn sends_nothing_before_every_file_was_good_once() {
-        let mut set = ManifestSet::default();
+        let mut set = ManifestSet::new(vec![Kind::Namespace, Kind::Service]);
         let update = set.update(texts(&[("a", &web(1)), ("b", "kind: [")]));
         assert_eq!(update.events, []);
         assert!(update.complaints[0].ends_with("; nothing is answered before every manifest has been read once"));
         let update = set.update(texts(&[("a", "kind: ["), ("b", &other(1))]));
-        assert_eq!(
-            update.events,
-            [Event::Reset(vec![service("other", 1), service("web", 1)])]
-        );
+        assert_eq!(update.events, listed(&[("other", 1), ("web", 1)]));
         let update = set.update(texts(&[("a", &web(1)), ("b", &other(1)), ("c", "kind: [")]));
         assert_eq!(update.events, []);
         assert!(update.complaints[0].ends_with("; it is left out"), "{update:?}");
@@ -223,65 +247,53 @@ mod tests {
 
     #[test]
     fn an_object_in_two_places_keeps_its_last_good_state() {
-        let mut set = ManifestSet::default();
+        let mut set = ManifestSet::new(vec![Kind::Namespace, Kind::Service]);
         let twice = format!("{}---\n{}", web(1), web(2));
         let update = set.update(texts(&[("a", &twice)]));
-        assert_eq!(
-            update.events,
-            [Event::Reset(vec![Service {
-                key: key("web"),
-                kind: ServiceKind::Unaddressed
-            }])]
-        );
-        let places = "Service default/web is in a, document 1 and in a, document 2; remove one: until then neither changes anything";
+        assert_eq!(update.events, listed(&[]));
+        let places = "one of the Services, default/web, is in a, document 1 and in a, document 2; remove one: until then neither changes anything";
         assert_eq!(update.complaints, [places]);
 
-        assert_eq!(set.events(&[("a", &web(1))]), [Event::Apply(service("web", 1))]);
+        assert_eq!(set.events(&[("a", &web(1))])[1..], [apply("web", 1)]);
         let update = set.update(texts(&[("a", &web(1)), ("b", &web(2))]));
         assert_eq!(update.events, []);
         assert!(
             update.complaints[0].contains("is in a, document 1 and in b, document 1"),
             "{update:?}"
         );
-        assert_eq!(set.events(&[("b", &web(2))]), [Event::Apply(service("web", 2))]);
+        assert_eq!(set.events(&[("b", &web(2))]), [apply("web", 2)]);
     }
 
     #[test]
     fn an_object_may_move_to_another_file() {
-        let mut set = ManifestSet::default();
+        let mut set = ManifestSet::new(vec![Kind::Namespace, Kind::Service]);
         set.events(&[("a", &web(1)), ("b", "")]);
         assert_eq!(set.update(texts(&[("a", ""), ("b", &web(1))])), Update::default());
     }
 
     #[test]
     fn the_files_of_a_folder_that_cannot_be_read_stay_in_force() {
-        let mut set = ManifestSet::default();
+        let mut set = ManifestSet::new(vec![Kind::Namespace, Kind::Service]);
         set.events(&[("folder/a", &web(1)), ("b", &other(1))]);
         let lost = Texts::from([
             ("folder".into(), Err("No such file".into())),
             ("b".into(), Ok(other(2))),
         ]);
         let update = set.update(lost);
-        assert_eq!(update.events, [Event::Apply(service("other", 2))]);
+        assert_eq!(update.events, [apply("other", 2)]);
         assert_eq!(
             update.complaints,
             ["folder: No such file; what was last read of it stays in force"]
         );
-        assert_eq!(set.events(&[("b", &other(2))]), [Event::Delete(key("web"))]);
+        assert_eq!(set.events(&[("b", &other(2))]), [delete("web")]);
     }
 
     #[test]
     fn says_that_a_service_without_address_is_not_answered() {
-        let mut set = ManifestSet::default();
-        let text = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}";
+        let mut set = ManifestSet::new(vec![Kind::Namespace, Kind::Service]);
+        let text = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {}";
         let update = set.update(texts(&[("a", text)]));
-        assert_eq!(
-            update.events,
-            [Event::Reset(vec![Service {
-                key: key("web"),
-                kind: ServiceKind::Unaddressed
-            }])]
-        );
+        assert_eq!(update.events, unaddressed("web"));
         assert!(
             update.complaints[0].starts_with("a, document 1: Service default/web has no spec.clusterIP"),
             "{update:?}"

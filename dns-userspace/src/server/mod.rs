@@ -1,32 +1,37 @@
 //! The agent's DNS server, for what the kernel passes up: over UDP and TCP, from the zone table or from upstream.
 //!
-//! A query's way: `udp` or `tcp` receives it, `query` reads it, `respond` decides with the function that the kernel
-//! runs too, `reply` writes the answer, or `forward` asks an upstream and passes its reply on as it came.
+//! A query's way: `udp` or `tcp` receives it, `query` reads it, `respond` asks the zones, `reply` and `message` write what
+//! they say, `forward` asks an upstream and passes its reply on, `alias` puts both together, `ttl` does what `cache` does
+//! to TTLs.
 //!
-//! The `domain` crate reads and writes messages. Its transports are deliberately not used: its datagram server hides a
+//! The `domain` crate reads messages. Its transports are deliberately not used: its datagram server hides a
 //! datagram's length and replies to responses, its stream server drops replies once the client has sent its FIN, and
 //! its clients rewrite the OPT record. It is no cache and no resolver.
 
+mod alias;
 mod forward;
 mod listen;
+mod message;
 mod query;
 mod reply;
 mod respond;
 mod tcp;
+mod ttl;
 mod udp;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{info, warn};
 
 pub use forward::Upstreams;
 pub use listen::{Listeners, bind};
 
-use crate::corefile::Fallthrough;
+use crate::corefile::Cache;
 use crate::metrics::ServerMetrics;
 use crate::zone::SharedZoneTable;
 use respond::Responder;
@@ -34,23 +39,54 @@ use respond::Responder;
 /// How long queries in progress may take to finish after shutdown was asked for.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How often is told that the start waits.
+const TELLING: Duration = Duration::from_secs(1);
+
 /// Where questions go that the zones do not answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Routes {
-    /// Names of the zones that do not exist go on to the upstreams where this takes them.
-    pub fallthrough: Fallthrough,
     /// The upstreams; the first that takes a name is asked. What none takes is refused.
     pub upstreams: Vec<Upstreams>,
+    /// Whether questions of any class are taken, as if they were of class IN; else they are refused.
+    pub any_class: bool,
+    /// What becomes of TTLs, if anything.
+    pub cache: Option<Cache>,
+    /// Whether the addresses of an answer come in random order.
+    pub shuffles: bool,
 }
 
-/// Answers on these listeners until `shutdown`, then finishes what is in progress, within five seconds.
+/// Waits until all objects are known, for so long at most, and tells of it.
+pub async fn await_objects(mut synced: watch::Receiver<bool>, limit: Duration) {
+    let mut telling = interval_at(Instant::now() + TELLING, TELLING);
+    let wait = async {
+        let known = synced.wait_for(|synced| *synced);
+        tokio::pin!(known);
+        loop {
+            tokio::select! {
+                // Who would tell is gone: the agent is about to end.
+                _ = &mut known => return,
+                _ = telling.tick() => info!("waiting for the cluster's objects before the DNS server starts"),
+            }
+        }
+    };
+    if timeout(limit, wait).await.is_err() {
+        warn!("the DNS server starts without all of the cluster's objects: what is not known yet fails (SERVFAIL)");
+    }
+}
+
+/// Answers on these listeners, once `start` has come to pass, until `shutdown`; then finishes what is in progress, within
+/// five seconds.
 pub async fn serve(
     listeners: Listeners,
+    start: impl Future<Output = ()>,
     zones: SharedZoneTable,
     routes: Routes,
     metrics: ServerMetrics,
     shutdown: CancellationToken,
 ) {
+    if shutdown.run_until_cancelled(start).await.is_none() {
+        return;
+    }
     let responder = Arc::new(Responder::new(zones, routes, metrics));
     let tasks = TaskTracker::new();
     for socket in listeners.udp {

@@ -12,11 +12,9 @@ use domain::base::wire::ParseError;
 use domain::base::{Header, Message, ParsedName, Question};
 use domain::dep::octseq::Parser;
 
+use super::message::{HEADER_LEN, WireName};
 use super::reply;
 use crate::name::Name;
-
-/// Length of a DNS header in bytes (RFC 1035, 4.1.1).
-const HEADER_LEN: usize = 12;
 
 /// What every client takes over UDP, in bytes (RFC 1035, 4.2.1).
 const MIN_UDP_LIMIT: usize = 512;
@@ -76,21 +74,23 @@ impl<'a> Query<'a> {
         };
         match find_edns(message) {
             Ok(edns) => Ok(Self { header, question, edns }),
-            Err(_) => Err(reject(
-                &Self {
-                    header,
-                    question,
-                    edns: None,
-                },
-                Rcode::FORMERR,
-            )),
+            Err(_) => Err(Rejection::Reply(reply::write_format_error(&Self {
+                header,
+                question,
+                edns: None,
+            }))),
         }
+    }
+
+    /// The name asked for, in uncompressed wire form, its letter case kept.
+    pub(super) fn qname(&self) -> WireName {
+        let name: domain::base::Name<Vec<u8>> = self.question.qname().to_name();
+        name.as_slice().to_vec()
     }
 
     /// The name asked for, in the form that the tables want.
     pub(super) fn name(&self) -> Name {
-        let name: domain::base::Name<Vec<u8>> = self.question.qname().to_name();
-        Name::from_wire(name.as_slice())
+        Name::from_wire(&self.qname())
     }
 
     /// The longest reply that the client takes, in bytes.
@@ -105,11 +105,6 @@ impl<'a> Query<'a> {
     /// Says whether the question's class is IN.
     pub(super) fn is_internet(&self) -> bool {
         self.question.qclass() == Class::IN
-    }
-
-    /// Says whether a zone transfer is asked for.
-    pub(super) fn is_transfer(&self) -> bool {
-        matches!(self.question.qtype(), Rtype::AXFR | Rtype::IXFR)
     }
 }
 
@@ -162,10 +157,6 @@ fn read_edns<'a>(record: &ParsedRecord<'a, [u8]>) -> Result<Option<Edns<'a>>, Pa
 
 fn bare(header: Header, opcode: Opcode, rcode: Rcode) -> Rejection {
     Rejection::Reply(reply::write_bare(header, opcode, rcode))
-}
-
-fn reject(query: &Query<'_>, rcode: Rcode) -> Rejection {
-    Rejection::Reply(reply::write_status(query, rcode))
 }
 
 #[cfg(test)]

@@ -1,23 +1,23 @@
-//! Writing replies: pure functions from a query and what to say to the bytes on the wire.
+//! Making replies: pure functions from a query and what the zones say to the bytes on the wire.
 //!
-//! Flags, SOA and OPT are those of CoreDNS's `kubernetes` plugin and server. Unlike CoreDNS, names are always
-//! compressed, against the question first: owners keep the question's letter case, and more fits before truncation.
+//! Flags, SOA, order and OPT are those of CoreDNS's `kubernetes` plugin and server. Unlike CoreDNS, names are always
+//! compressed.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use domain::base::iana::{Opcode, OptionCode, Rcode};
+use domain::base::name::ToName;
+use domain::base::opt::UnknownOptData;
+use domain::base::{Header, Message, Name as DomainName};
+use rand::seq::SliceRandom as _;
 
-use dns_ebpf::decide::{Action, Entry, Verdict, Zone};
-use domain::base::iana::{Class, Opcode, OptionCode, Rcode};
-use domain::base::message_builder::{AdditionalBuilder, AnswerBuilder, PushError};
-use domain::base::name::{Name, ToName};
-use domain::base::opt::{Opt, UnknownOptData};
-use domain::base::wire::Composer;
-use domain::base::{Header, Message, MessageBuilder, Record, Serial, StaticCompressor, Ttl};
-use domain::rdata::{A, Aaaa, Soa, ZoneRecordData};
-
+use super::message::{Data, Record, Section, WireName, Writer};
 use super::query::{Edns, Query};
+use crate::corefile::MAX_SOA_TTL;
+use crate::name::Name;
+use crate::rules::{self, Records};
+use crate::zone::Content;
 
-/// The longest TTL of an SOA record, in seconds.
-const MAX_SOA_TTL: u32 = 300;
+/// The TTL of the specification's version, in seconds.
+const VERSION_TTL: u32 = 28_800;
 
 /// The SOA's refresh, retry and expire fields, in seconds.
 const SOA_TIMES: [u32; 3] = [7200, 1800, 86400];
@@ -35,93 +35,253 @@ const ECHOED_OPTIONS: [OptionCode; 5] = [
 const ECHOED_FLAGS: u16 = 0xff00;
 
 /// BADVERS is 16: this in the OPT record's part of the rcode, 0 in the header's.
-const BADVERS_EXTENDED: u8 = 1;
+const BADVERS_EXTENDED: u32 = 1 << 24;
 
-type OwnedName = Name<Vec<u8>>;
-type Data = ZoneRecordData<Vec<u8>, OwnedName>;
-type OwnedRecord = Record<OwnedName, Data>;
-
-/// What the zones say to a question: the part of a reply that is not copied from the query.
-pub(super) struct Content {
-    rcode: Rcode,
-    answer: Vec<OwnedRecord>,
-    authority: Vec<OwnedRecord>,
-    additional: Vec<OwnedRecord>,
+/// The part of an authoritative reply that is not copied from the query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Body {
+    pub(super) rcode: Rcode,
+    /// Whether records are missing already.
+    pub(super) truncated: bool,
+    pub(super) answer: Vec<Record>,
+    pub(super) authority: Vec<Record>,
+    pub(super) additional: Vec<Record>,
 }
 
-impl Content {
-    /// Turns the verdict on a query's question into records; `None` where it says nothing.
-    ///
-    /// `serial` is the one of the zones.
-    pub(super) fn of(verdict: Verdict, query: &Query<'_>, serial: u32) -> Option<Self> {
-        let owner: OwnedName = query.question.qname().to_name();
-        let Entry { ipv4, ipv6, zone, .. } = verdict.entry;
-        Some(match verdict.action {
-            Action::A => Self::positive(owner, zone, A::new(Ipv4Addr::from(ipv4.0)).into()),
-            Action::Aaaa => Self::positive(owner, zone, Aaaa::new(Ipv6Addr::from(ipv6.0)).into()),
-            Action::NoData => Self::negative(Rcode::NOERROR, &owner, zone, serial),
-            Action::NxDomain => Self::negative(Rcode::NXDOMAIN, &owner, zone, serial),
-            Action::Pass(_) => return None,
-        })
+/// What the records of a zone's reply have in common.
+pub(super) struct Setting<'q> {
+    /// The name asked for, in the question's letter case.
+    qname: &'q WireName,
+    /// The zone's name in the same letter case: the end of that name.
+    apex: &'q [u8],
+    /// The zone in which the targets of PTR records lie.
+    primary: &'q Name,
+    ttl: u32,
+    serial: u32,
+}
+
+impl<'q> Setting<'q> {
+    /// The setting of a question for this name, in the zone of its last bytes.
+    pub(super) fn new(qname: &'q WireName, zone: dns_ebpf::decide::Zone, primary: &'q Name, serial: u32) -> Self {
+        let start = qname.len().saturating_sub(zone.name_len.into());
+        Self {
+            apex: &qname[start..],
+            qname,
+            primary,
+            ttl: zone.ttl,
+            serial,
+        }
     }
 
-    fn positive(owner: OwnedName, zone: Zone, data: Data) -> Self {
-        let record = Record::new(owner, Class::IN, Ttl::from_secs(zone.ttl), data);
+    /// The reply's body.
+    pub(super) fn body(&self, content: &Content) -> Body {
+        match content {
+            Content::Records(records) => self.positive(&records.answer, &records.glue),
+            Content::Elsewhere { aliases, .. } => self.positive(aliases, &Records::default().glue),
+            Content::Soa => Body {
+                answer: self.soa().into_iter().collect(),
+                ..Body::empty(Rcode::NOERROR)
+            },
+            Content::NoData => self.negative(Rcode::NOERROR),
+            Content::NxDomain => self.negative(Rcode::NXDOMAIN),
+            Content::Failure => self.negative(Rcode::SERVFAIL),
+        }
+    }
+
+    fn positive(&self, answer: &[rules::Record], glue: &[(rules::Target, std::net::IpAddr)]) -> Body {
+        let glue = glue.iter().filter_map(|(target, address)| {
+            Some(Record {
+                owner: below(target, self.apex)?,
+                ttl: self.ttl,
+                data: (*address).into(),
+            })
+        });
+        Body {
+            answer: answer.iter().filter_map(|record| self.record(record)).collect(),
+            additional: glue.collect(),
+            ..Body::empty(Rcode::NOERROR)
+        }
+    }
+
+    fn negative(&self, rcode: Rcode) -> Body {
+        Body {
+            authority: self.soa().into_iter().collect(),
+            ..Body::empty(rcode)
+        }
+    }
+
+    /// A record on the wire; `None` where a name would be too long.
+    fn record(&self, record: &rules::Record) -> Option<Record> {
+        let target = |target: &str| below(target, self.apex);
+        let data = match &record.data {
+            rules::Data::A(address) => Data::A(*address),
+            rules::Data::Aaaa(address) => Data::Aaaa(*address),
+            rules::Data::Cname(name) => Data::Cname(below(name, &[0])?),
+            rules::Data::Ns(name) => Data::Ns(target(name)?),
+            rules::Data::Ptr(name) => Data::Ptr(below(name, self.primary.as_wire())?),
+            rules::Data::Txt(text) => Data::Txt(text),
+            rules::Data::Srv {
+                weight,
+                port,
+                target: name,
+            } => Data::Srv {
+                weight: *weight,
+                port: *port,
+                target: target(name)?,
+            },
+        };
+        let owner = match &record.owner {
+            Some(owner) => below(owner, &[0])?,
+            None => self.qname.clone(),
+        };
+        let ttl = match data {
+            Data::Txt(_) => VERSION_TTL,
+            _ => self.ttl,
+        };
+        Some(Record { owner, ttl, data })
+    }
+
+    /// The zone's SOA record, in the letter case of the question; `None` where its names would be too long.
+    fn soa(&self) -> Option<Record> {
+        let [refresh, retry, expire] = SOA_TIMES;
+        Some(Record {
+            owner: self.apex.to_vec(),
+            ttl: self.ttl.min(MAX_SOA_TTL),
+            data: Data::Soa {
+                mname: below("ns.dns", self.apex)?,
+                rname: below("hostmaster", self.apex)?,
+                numbers: [self.serial, refresh, retry, expire, self.ttl],
+            },
+        })
+    }
+}
+
+/// The name with these labels left of a zone's, given in wire form; `None` where it would be none.
+fn below(labels: &str, zone: &[u8]) -> Option<WireName> {
+    let mut wire = Vec::with_capacity(labels.len() + zone.len() + 1);
+    for label in labels.split('.').filter(|label| !label.is_empty()) {
+        wire.push(u8::try_from(label.len()).ok().filter(|len| *len < 64)?);
+        wire.extend(label.bytes());
+    }
+    wire.extend(zone);
+    (wire.len() <= crate::name::MAX_NAME_LEN).then_some(wire)
+}
+
+impl Body {
+    fn empty(rcode: Rcode) -> Self {
         Self {
-            rcode: Rcode::NOERROR,
-            answer: vec![record],
+            rcode,
+            truncated: false,
+            answer: Vec::new(),
             authority: Vec::new(),
             additional: Vec::new(),
         }
     }
 
-    fn negative(rcode: Rcode, qname: &OwnedName, zone: Zone, serial: u32) -> Self {
-        Self {
-            rcode,
-            answer: Vec::new(),
-            authority: soa(qname, zone, serial).into_iter().collect(),
-            additional: Vec::new(),
+    /// All records but OPT.
+    pub(super) fn records_mut(&mut self) -> impl Iterator<Item = &mut Record> {
+        let rest = self.authority.iter_mut().chain(&mut self.additional);
+        self.answer.iter_mut().chain(rest)
+    }
+
+    /// Puts the addresses of each section into random order, behind all other records.
+    pub(super) fn shuffle(&mut self) {
+        for section in [&mut self.answer, &mut self.additional] {
+            let is_address = |record: &Record| matches!(record.data, Data::A(_) | Data::Aaaa(_));
+            section.sort_by_key(is_address);
+            let start = section.partition_point(|record| !is_address(record));
+            section[start..].shuffle(&mut rand::rng());
+        }
+    }
+}
+
+impl From<std::net::IpAddr> for Data {
+    fn from(address: std::net::IpAddr) -> Self {
+        match address {
+            std::net::IpAddr::V4(address) => Self::A(address),
+            std::net::IpAddr::V6(address) => Self::Aaaa(address),
         }
     }
 }
 
 /// Writes an authoritative reply of at most `limit` bytes: records that do not fit are left out from the end, and TC is
 /// set. The OPT record is always in it.
-pub(super) fn write(query: &Query<'_>, content: &Content, limit: usize) -> Vec<u8> {
-    let status = Status {
-        authoritative: true,
-        ..Status::of(content.rcode)
-    };
-    let opt = query.edns.as_ref().map(echo);
-    compose(query, status, Some((content, limit)), opt.as_ref())
+pub(super) fn write(query: &Query<'_>, body: &Body, limit: usize) -> Vec<u8> {
+    let opt = query.edns.as_ref().map(ReplyOpt::echo);
+    let room = limit.saturating_sub(opt.as_ref().map_or(0, ReplyOpt::wire_len));
+    let mut header = reply_header(query.header, body.rcode);
+    header.set_aa(true);
+    header.set_tc(body.truncated);
+    let mut writer = begin(query, header, room);
+    let sections = [
+        (Section::Answer, &body.answer),
+        (Section::Authority, &body.authority),
+        (Section::Additional, &body.additional),
+    ];
+    let mut records = sections
+        .into_iter()
+        .flat_map(|(section, records)| records.iter().map(move |record| (section, record)));
+    if records.any(|(section, record)| writer.record(section, record).is_err()) {
+        writer.truncate();
+    }
+    end(writer, opt)
 }
 
 /// Writes a reply of the server's own: AA=0 and no records but OPT.
 pub(super) fn write_status(query: &Query<'_>, rcode: Rcode) -> Vec<u8> {
-    compose(query, Status::of(rcode), None, query.edns.as_ref().map(echo).as_ref())
+    let writer = begin(query, reply_header(query.header, rcode), 0);
+    end(writer, query.edns.as_ref().map(ReplyOpt::echo))
 }
 
 /// Writes the reply to an EDNS version that is not known (RFC 6891, 6.1.3): BADVERS, with an empty OPT.
 pub(super) fn write_bad_version(query: &Query<'_>) -> Vec<u8> {
+    let writer = begin(query, reply_header(query.header, Rcode::NOERROR), 0);
     let opt = ReplyOpt {
         payload_size: 0,
-        extended_rcode: BADVERS_EXTENDED,
-        flags: 0,
-        options: Opt::empty(),
+        bits: BADVERS_EXTENDED,
+        options: Vec::new(),
     };
-    compose(query, Status::of(Rcode::NOERROR), None, Some(&opt))
+    end(writer, Some(opt))
 }
 
-/// Writes a reply of a header only, with RD copied.
+/// Writes a reply of a header only; like CoreDNS's, it copies more of the query's flags than others.
 pub(super) fn write_bare(header: Header, opcode: Opcode, rcode: Rcode) -> Vec<u8> {
-    let mut builder = MessageBuilder::new_vec();
-    let reply = builder.header_mut();
+    let mut reply = Header::new();
     reply.set_id(header.id());
     reply.set_qr(true);
     reply.set_opcode(opcode);
-    reply.set_rd(header.rd());
+    copy_flags(header, &mut reply);
     reply.set_rcode(rcode);
-    builder.finish()
+    Writer::new(reply, 0).finish()
+}
+
+/// Writes FORMERR with the question, for a query whose records cannot be read.
+pub(super) fn write_format_error(query: &Query<'_>) -> Vec<u8> {
+    let mut header = reply_header(query.header, Rcode::FORMERR);
+    copy_flags(query.header, &mut header);
+    begin(query, header, 0).finish()
+}
+
+fn copy_flags(query: Header, reply: &mut Header) {
+    reply.set_rd(query.rd());
+    reply.set_tc(query.tc());
+    reply.set_ad(query.ad());
+    reply.set_cd(query.cd());
+}
+
+/// Writes the query that asks for another name what this one asks for its own.
+pub(super) fn write_query(query: &Query<'_>, name: &str) -> Option<Vec<u8>> {
+    let mut writer = Writer::new(query.header, 0);
+    let question = &query.question;
+    writer.question(
+        &below(name, &[0])?,
+        question.qtype().to_int(),
+        question.qclass().to_int(),
+    );
+    if let Some(edns) = &query.edns {
+        writer.opt(edns.payload_size, edns.flags.into(), &copy_options(edns, |_| true));
+    }
+    Some(writer.finish())
 }
 
 /// Empties a reply that is too big for its transport: header with TC set, and the question.
@@ -129,184 +289,113 @@ pub(super) fn write_bare(header: Header, opcode: Opcode, rcode: Rcode) -> Vec<u8
 /// Returns `None` where the reply cannot be read that far.
 pub(super) fn truncate(reply: &[u8]) -> Option<Vec<u8>> {
     let message = Message::from_slice(reply).ok()?;
-    let mut builder = MessageBuilder::new_vec();
-    *builder.header_mut() = message.header();
-    builder.header_mut().set_tc(true);
-    let mut builder = builder.question();
-    builder.push(message.sole_question().ok()?).ok()?;
-    Some(builder.finish())
-}
-
-/// The parts of a reply's header that are not copied from the query.
-#[derive(Clone, Copy)]
-struct Status {
-    authoritative: bool,
-    rcode: Rcode,
-}
-
-impl Status {
-    fn of(rcode: Rcode) -> Self {
-        Self {
-            authoritative: false,
-            rcode,
-        }
-    }
+    let question = message.sole_question().ok()?;
+    let mut header = message.header();
+    header.set_tc(true);
+    let mut writer = Writer::new(header, 0);
+    let qname: DomainName<Vec<u8>> = question.qname().to_name();
+    writer.question(qname.as_slice(), question.qtype().to_int(), question.qclass().to_int());
+    Some(writer.finish())
 }
 
 /// A reply's OPT record.
 struct ReplyOpt {
     payload_size: u16,
-    extended_rcode: u8,
-    flags: u16,
-    options: Opt<Vec<u8>>,
+    /// Extended rcode, version and flags.
+    bits: u32,
+    options: Vec<u8>,
 }
 
 impl ReplyOpt {
+    fn echo(edns: &Edns<'_>) -> Self {
+        Self {
+            payload_size: edns.payload_size,
+            bits: u32::from(edns.flags & ECHOED_FLAGS),
+            options: copy_options(edns, |code| ECHOED_OPTIONS.contains(&code)),
+        }
+    }
+
     /// Its length in bytes: the root's name, type, class, TTL and length of the data before the options.
     fn wire_len(&self) -> usize {
         11 + self.options.len()
     }
 }
 
-/// `content` comes with the length in bytes that the reply may have with it.
-fn compose(query: &Query<'_>, status: Status, content: Option<(&Content, usize)>, opt: Option<&ReplyOpt>) -> Vec<u8> {
-    let Ok(mut builder) = MessageBuilder::from_target(StaticCompressor::new(Vec::with_capacity(512)));
-    *builder.header_mut() = reply_header(query.header, status);
-    push_all(builder, query, content, opt)
-        // Only a message beyond 64 KiB is refused, which a single question cannot ask for.
-        .map_or_else(
-            |_| write_bare(query.header, Opcode::QUERY, Rcode::SERVFAIL),
-            |builder| builder.finish().into_target(),
-        )
+/// The options of these codes, in wire form.
+fn copy_options(edns: &Edns<'_>, keep: impl Fn(OptionCode) -> bool) -> Vec<u8> {
+    let options = edns.options.iter::<UnknownOptData<_>>().flatten();
+    let kept = options.filter(|option| keep(option.code()));
+    let bytes = kept.flat_map(|option| {
+        let (code, data) = (option.code().to_int(), option.as_slice());
+        [&code.to_be_bytes()[..], &(data.len() as u16).to_be_bytes(), data].concat()
+    });
+    bytes.collect()
 }
 
-fn reply_header(query: Header, status: Status) -> Header {
+fn begin(query: &Query<'_>, header: Header, room: usize) -> Writer {
+    let mut writer = Writer::new(header, room);
+    let question = &query.question;
+    writer.question(&query.qname(), question.qtype().to_int(), question.qclass().to_int());
+    writer
+}
+
+fn end(mut writer: Writer, opt: Option<ReplyOpt>) -> Vec<u8> {
+    if let Some(opt) = opt {
+        writer.opt(opt.payload_size, opt.bits, &opt.options);
+    }
+    writer.finish()
+}
+
+fn reply_header(query: Header, rcode: Rcode) -> Header {
     let copied = query.opcode() == Opcode::QUERY;
     let mut header = Header::new();
     header.set_id(query.id());
     header.set_qr(true);
     header.set_opcode(query.opcode());
-    header.set_aa(status.authoritative);
     header.set_rd(copied && query.rd());
     header.set_cd(copied && query.cd());
-    header.set_rcode(status.rcode);
+    header.set_rcode(rcode);
     header
-}
-
-fn push_all<Target: Composer>(
-    builder: MessageBuilder<Target>,
-    query: &Query<'_>,
-    content: Option<(&Content, usize)>,
-    opt: Option<&ReplyOpt>,
-) -> Result<AdditionalBuilder<Target>, PushError> {
-    let mut builder = builder.question();
-    builder.push(query.question)?;
-    let mut builder = match content {
-        None => builder.additional(),
-        Some((content, limit)) => {
-            let room = limit.saturating_sub(opt.map_or(0, ReplyOpt::wire_len));
-            // The builder's limit is the first length that is too much.
-            builder.set_push_limit(room + 1);
-            push_content(builder.answer(), content)
-        }
-    };
-    builder.clear_push_limit();
-    if let Some(opt) = opt {
-        let bits = u32::from(opt.extended_rcode) << 24 | u32::from(opt.flags);
-        builder.push((
-            Name::root_slice(),
-            Class::from_int(opt.payload_size),
-            Ttl::from_secs(bits),
-            &opt.options,
-        ))?;
-    }
-    Ok(builder)
-}
-
-/// Pushes record by record until one does not fit.
-fn push_content<Target: Composer>(mut builder: AnswerBuilder<Target>, content: &Content) -> AdditionalBuilder<Target> {
-    let answered = content.answer.iter().try_for_each(|record| builder.push(record));
-    let mut builder = builder.authority();
-    let authorized = answered.and_then(|()| content.authority.iter().try_for_each(|record| builder.push(record)));
-    let mut builder = builder.additional();
-    let whole = authorized.and_then(|()| content.additional.iter().try_for_each(|record| builder.push(record)));
-    builder.header_mut().set_tc(whole.is_err());
-    builder
-}
-
-fn echo(edns: &Edns<'_>) -> ReplyOpt {
-    let mut options = Opt::empty();
-    for option in edns.options.iter::<UnknownOptData<_>>().flatten() {
-        if ECHOED_OPTIONS.contains(&option.code()) {
-            // They came in one OPT record, so they fit into one.
-            let _ = options.push(&option);
-        }
-    }
-    ReplyOpt {
-        payload_size: edns.payload_size,
-        extended_rcode: 0,
-        flags: edns.flags & ECHOED_FLAGS,
-        options,
-    }
-}
-
-/// The SOA record of the zone that `qname` ends in, in the letter case of `qname`.
-///
-/// `None` where the zone's name leaves no room for the labels before it.
-fn soa(qname: &OwnedName, zone: Zone, serial: u32) -> Option<OwnedRecord> {
-    let start = qname.len().checked_sub(zone.name_len.into())?;
-    let apex = &qname.as_slice()[start..];
-    let below = |labels: &[u8]| Name::from_octets([labels, apex].concat()).ok();
-    let [refresh, retry, expire] = SOA_TIMES.map(Ttl::from_secs);
-    let data = Soa::new(
-        below(b"\x02ns\x03dns")?,
-        below(b"\x0ahostmaster")?,
-        Serial(serial),
-        refresh,
-        retry,
-        expire,
-        Ttl::from_secs(zone.ttl),
-    );
-    Some(Record::new(
-        below(b"")?,
-        Class::IN,
-        Ttl::from_secs(zone.ttl.min(MAX_SOA_TTL)),
-        data.into(),
-    ))
 }
 
 #[cfg(test)]
 mod tests {
-    use dns_ebpf::outcome::Pass;
+    use dns_ebpf::decide::Zone;
     use domain::base::ParsedName;
     use domain::rdata::AllRecordData;
 
     use super::super::testing::*;
     use super::*;
+    use crate::rules::{Data as RuleData, Record as RuleRecord};
 
-    /// The zone `cluster.local`.
-    const ZONE: Zone = Zone { name_len: 15, ttl: 30 };
     const SERIAL: u32 = 1_700_000_000;
 
-    fn verdict(action: Action, zone: Zone) -> Verdict {
-        let ipv6 = "fd00::a".parse::<Ipv6Addr>().unwrap().octets();
-        Verdict {
-            action,
-            entry: Entry::new(Some([10, 96, 0, 10]), Some(ipv6), zone),
-        }
+    fn records(answer: Vec<RuleData>) -> Content {
+        let at_question = |data| RuleRecord { owner: None, data };
+        Content::Records(Records {
+            answer: answer.into_iter().map(at_question).collect(),
+            glue: Vec::new(),
+        })
     }
 
-    fn address() -> Verdict {
-        verdict(Action::A, ZONE)
+    fn address() -> Content {
+        records(vec![RuleData::A([10, 96, 0, 10].into())])
     }
 
-    fn answer(query: &[u8], verdict: Verdict, limit: usize) -> Vec<u8> {
+    fn body(query: &Query<'_>, content: &Content, ttl: u32) -> Body {
+        let zone = Zone { name_len: 15, ttl };
+        let primary = Name::parse("cluster.local").unwrap();
+        Setting::new(&query.qname(), zone, &primary, SERIAL).body(content)
+    }
+
+    /// The reply in the zone `cluster.local`.
+    fn answer(query: &[u8], content: &Content, limit: usize) -> Vec<u8> {
         let query = Query::read(query).unwrap();
-        write(&query, &Content::of(verdict, &query, SERIAL).unwrap(), limit)
+        write(&query, &body(&query, content, 30), limit)
     }
 
     /// The records of a reply, after their section.
-    fn records(reply: &[u8]) -> Vec<String> {
+    fn list(reply: &[u8]) -> Vec<String> {
         let message = Message::from_slice(reply).unwrap();
         let text = |record: domain::base::record::ParsedRecord<'_, [u8]>| {
             record
@@ -330,53 +419,129 @@ mod tests {
             b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x1e\x00\x04\x0a\x60\x00\x0a",
         ]
         .concat();
-        assert_eq!(answer(&query, address(), 512), expected);
+        assert_eq!(answer(&query, &address(), 512), expected);
     }
 
     #[test]
-    fn writes_each_verdict_in_the_letter_case_of_the_question() {
-        let soa = |ttl: u32, minimum: u32| {
+    fn writes_each_kind_of_content_in_the_letter_case_of_the_question() {
+        let soa = |section: &str, ttl: u32, minimum: u32| {
             format!(
-                "Authority Cluster.LOCAL. {ttl} IN SOA ns.dns.Cluster.LOCAL. hostmaster.Cluster.LOCAL. \
+                "{section} Cluster.LOCAL. {ttl} IN SOA ns.dns.Cluster.LOCAL. hostmaster.Cluster.LOCAL. \
                  {SERIAL} 7200 1800 86400 {minimum}"
             )
         };
-        let with_ttl = |ttl| Zone { ttl, ..ZONE };
-        let owner = "Answer Web.Default.svc.Cluster.LOCAL.";
-        for (verdict, rcode, record) in [
-            (address(), Rcode::NOERROR, format!("{owner} 30 IN A 10.96.0.10")),
+        let owner = "Answer Web.n.svc.Cluster.LOCAL.";
+        let target = || "a.b.svc".to_owned();
+        let srv = RuleData::Srv {
+            weight: 50,
+            port: 80,
+            target: target(),
+        };
+        let glued = Content::Records(Records {
+            answer: vec![RuleRecord { owner: None, data: srv }],
+            glue: vec![(target(), [10, 0, 0, 1].into())],
+        });
+        let alias = "x.n.svc.cluster.local";
+        let cname = RuleRecord {
+            owner: None,
+            data: RuleData::Cname(alias.into()),
+        };
+        let behind = RuleRecord {
+            owner: Some(alias.into()),
+            data: RuleData::A([10, 0, 0, 1].into()),
+        };
+        let aliased = Content::Records(Records {
+            answer: vec![cname, behind],
+            glue: vec![],
+        });
+        for (content, ttl, rcode, expected) in [
             (
-                verdict(Action::Aaaa, with_ttl(3600)),
+                address(),
+                30,
                 Rcode::NOERROR,
-                format!("{owner} 3600 IN AAAA fd00::a"),
+                vec![format!("{owner} 30 IN A 10.96.0.10")],
             ),
-            (verdict(Action::NoData, ZONE), Rcode::NOERROR, soa(30, 30)),
-            (verdict(Action::NxDomain, ZONE), Rcode::NXDOMAIN, soa(30, 30)),
             (
-                verdict(Action::NxDomain, with_ttl(3600)),
-                Rcode::NXDOMAIN,
-                soa(300, 3600),
+                records(vec![RuleData::Ns(target())]),
+                3600,
+                Rcode::NOERROR,
+                vec![format!("{owner} 3600 IN NS a.b.svc.Cluster.LOCAL.")],
             ),
-            (verdict(Action::NoData, with_ttl(0)), Rcode::NOERROR, soa(0, 0)),
+            (
+                records(vec![RuleData::Ptr(target())]),
+                5,
+                Rcode::NOERROR,
+                vec![format!("{owner} 5 IN PTR a.b.svc.cluster.local.")],
+            ),
+            (
+                records(vec![RuleData::Txt("1.1.0")]),
+                5,
+                Rcode::NOERROR,
+                vec![format!("{owner} 28800 IN TXT \"1.1.0\"")],
+            ),
+            (
+                glued,
+                5,
+                Rcode::NOERROR,
+                vec![
+                    format!("{owner} 5 IN SRV 0 50 80 a.b.svc.Cluster.LOCAL"),
+                    "Additional a.b.svc.Cluster.LOCAL. 5 IN A 10.0.0.1".into(),
+                ],
+            ),
+            (
+                aliased,
+                5,
+                Rcode::NOERROR,
+                vec![
+                    format!("{owner} 5 IN CNAME x.n.svc.cluster.local."),
+                    "Answer x.n.svc.cluster.local. 5 IN A 10.0.0.1".into(),
+                ],
+            ),
+            (Content::Soa, 30, Rcode::NOERROR, vec![soa("Answer", 30, 30)]),
+            (Content::NoData, 30, Rcode::NOERROR, vec![soa("Authority", 30, 30)]),
+            (
+                Content::NxDomain,
+                3600,
+                Rcode::NXDOMAIN,
+                vec![soa("Authority", 300, 3600)],
+            ),
+            (Content::Failure, 0, Rcode::SERVFAIL, vec![soa("Authority", 0, 0)]),
         ] {
-            let query = query("Web.Default.svc.Cluster.LOCAL", 1);
-            let reply = answer(&query, verdict, 512);
-            assert_eq!(records(&reply), [record], "{verdict:?}");
-            assert_eq!(reply[12..query.len()], query[12..], "{verdict:?}");
+            let query = query("Web.n.svc.Cluster.LOCAL", 1);
+            let parsed = Query::read(&query).unwrap();
+            let reply = write(&parsed, &body(&parsed, &content, ttl), 512);
+            assert_eq!(list(&reply), expected, "{content:?}");
+            assert_eq!(reply[12..query.len()], query[12..], "{content:?}");
             let header = Message::from_slice(&reply).unwrap().header();
             assert_eq!(
                 (header.rcode(), header.aa(), header.tc()),
                 (rcode, true, false),
-                "{verdict:?}"
+                "{content:?}"
             );
         }
     }
 
     #[test]
-    fn says_nothing_of_what_the_tables_pass() {
+    fn puts_addresses_behind_other_records_in_random_order() {
+        let data = |last| RuleData::A([10, 0, 0, last].into());
+        let content = records(
+            [
+                vec![data(1)],
+                vec![RuleData::Cname("x".into())],
+                (2..20).map(data).collect(),
+            ]
+            .concat(),
+        );
         let query = query("a.cluster.local", 1);
         let query = Query::read(&query).unwrap();
-        assert!(Content::of(verdict(Action::Pass(Pass::Unsynced), ZONE), &query, SERIAL).is_none());
+        let mut orders = std::collections::HashSet::new();
+        for _ in 0..20 {
+            let mut body = body(&query, &content, 30);
+            body.shuffle();
+            assert!(matches!(body.answer[0].data, Data::Cname(_)));
+            orders.insert(format!("{:?}", body.answer));
+        }
+        assert!(orders.len() > 10);
     }
 
     #[test]
@@ -392,7 +557,7 @@ mod tests {
         ] {
             let mut query = query("a.cluster.local", 1);
             query[2..4].copy_from_slice(&asked);
-            assert_eq!(answer(&query, address(), 512)[2..4], expected, "{asked:02x?}");
+            assert_eq!(answer(&query, &address(), 512)[2..4], expected, "{asked:02x?}");
         }
     }
 
@@ -406,9 +571,9 @@ mod tests {
         let options = [nsid, subnet, cookie, private, padding].concat();
         let echoed = [nsid, cookie, padding].concat();
         let query = query("a.cluster.local", 1);
-        let bare = answer(&query, address(), 512);
+        let bare = answer(&query, &address(), 512);
         for (size, asked, expected) in [(100, 0, 0), (1232, 0x8000, 0x8000), (65535, 0xc0ff, 0xc000)] {
-            let reply = answer(&with_opt(query.clone(), size, asked, &options), address(), 512);
+            let reply = answer(&with_opt(query.clone(), size, asked, &options), &address(), 512);
             assert_eq!(reply, with_opt(bare.clone(), size, expected, &echoed), "{size}");
         }
     }
@@ -421,24 +586,23 @@ mod tests {
             0,
             &[&b"\x00\x0c\x01\x90"[..], &[0; 400]].concat(),
         );
-        let whole = answer(&query, address(), 65535);
-        assert_eq!(answer(&query, address(), whole.len()), whole);
-        let truncated = answer(&query, address(), whole.len() - 1);
+        let whole = answer(&query, &address(), 65535);
+        assert_eq!(answer(&query, &address(), whole.len()), whole);
+        let truncated = answer(&query, &address(), whole.len() - 1);
         assert_eq!(truncated, [&query[..2], &[0x87, 0x00], &query[4..]].concat());
     }
 
     #[test]
     fn fills_a_truncated_reply_with_the_records_that_fit() {
-        let address = |last| {
-            let data = A::new(Ipv4Addr::new(10, 0, 0, last)).into();
-            let owner = Name::from_octets(b"\x01a\x07cluster\x05local\0".to_vec()).unwrap();
-            Record::new(owner, Class::IN, Ttl::from_secs(30), data)
+        let address = |last| Record {
+            owner: b"\x01a\x07cluster\x05local\0".to_vec(),
+            ttl: 30,
+            data: Data::A([10, 0, 0, last].into()),
         };
-        let content = Content {
-            rcode: Rcode::NOERROR,
+        let content = Body {
             answer: (0..20).map(address).collect(),
-            authority: Vec::new(),
             additional: (20..40).map(address).collect(),
+            ..Body::empty(Rcode::NOERROR)
         };
         // A header of 12 bytes, a question of 21, 16 for each address behind a pointer to it, and 11 for OPT.
         let query = with_opt(query("a.cluster.local", 1), 1232, 0, b"");
@@ -465,12 +629,12 @@ mod tests {
     #[test]
     fn leaves_the_soa_out_where_the_zone_has_no_room_for_its_names() {
         let zone = [&*"a".repeat(63), &*"b".repeat(63), &*"c".repeat(63), &*"d".repeat(53)].join(".");
-        let reply = answer(
-            &query(&zone, 1),
-            verdict(Action::NoData, Zone { name_len: 247, ttl: 30 }),
-            512,
-        );
-        assert_eq!(records(&reply), [""; 0]);
+        let query = query(&zone, 1);
+        let query = Query::read(&query).unwrap();
+        let primary = Name::parse("cluster.local").unwrap();
+        let zone = Zone { name_len: 247, ttl: 30 };
+        let body = Setting::new(&query.qname(), zone, &primary, SERIAL).body(&Content::NoData);
+        assert_eq!(body.authority, []);
     }
 
     #[test]

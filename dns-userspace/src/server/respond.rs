@@ -2,18 +2,17 @@
 
 use std::sync::{Arc, PoisonError};
 
-use dns_ebpf::decide::{Action, Tables as _, decide};
 use domain::base::iana::Rcode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
-use super::Routes;
 use super::forward::{self, Upstreams};
 use super::query::{Query, Rejection, Transport};
-use super::reply::{self, Content};
-use crate::corefile::Fallthrough;
+use super::reply::{self, Body, Setting};
+use super::{Routes, alias, ttl};
 use crate::metrics::{ServerMetrics, Source};
-use crate::zone::SharedZoneTable;
+use crate::name::Name;
+use crate::zone::{Content, Said, SharedZoneTable};
 
 /// Queries that may wait for upstreams at a time; further ones are refused.
 pub(super) const MAX_FORWARDED: usize = 1000;
@@ -21,30 +20,42 @@ pub(super) const MAX_FORWARDED: usize = 1000;
 /// The longest query that is read over UDP, in bytes: what CoreDNS's buffer holds.
 const MAX_UDP_QUERY: usize = 512;
 
+/// How many aliases from one zone into another are followed.
+const MAX_ALIASES: usize = 8;
+
 /// What to do about a message.
 pub(super) enum Response {
     /// Nothing.
     Silence,
     /// Send this.
-    Reply(Vec<u8>),
+    Reply(Source, Vec<u8>),
     /// Send what [`Responder::forward`] returns for this.
-    Forward(Forward),
+    Forward(Box<Forward>),
 }
 
 /// A query that an upstream is to answer.
 pub(super) struct Forward {
     query: Vec<u8>,
+    name: Name,
     transport: Transport,
     upstreams: Arc<Upstreams>,
     /// What the client gets when no upstream replies.
     failure: Vec<u8>,
+    /// The queries for aliases that it was asked for, the first of them last.
+    aliases: Vec<Alias>,
     _slot: OwnedSemaphorePermit,
+}
+
+/// A query whose answer leads on to that of another.
+struct Alias {
+    query: Vec<u8>,
+    body: Body,
 }
 
 /// Answers messages, whatever they came in by.
 pub(super) struct Responder {
     zones: SharedZoneTable,
-    fallthrough: Fallthrough,
+    routes: Routes,
     upstreams: Vec<Arc<Upstreams>>,
     slots: Arc<Semaphore>,
     metrics: ServerMetrics,
@@ -52,11 +63,12 @@ pub(super) struct Responder {
 
 impl Responder {
     /// Makes a responder for these zones and, for other names, these routes.
-    pub(super) fn new(zones: SharedZoneTable, routes: Routes, metrics: ServerMetrics) -> Self {
+    pub(super) fn new(zones: SharedZoneTable, mut routes: Routes, metrics: ServerMetrics) -> Self {
+        let upstreams = std::mem::take(&mut routes.upstreams);
         Self {
             zones,
-            fallthrough: routes.fallthrough,
-            upstreams: routes.upstreams.into_iter().map(Arc::new).collect(),
+            routes,
+            upstreams: upstreams.into_iter().map(Arc::new).collect(),
             slots: Arc::new(Semaphore::new(MAX_FORWARDED)),
             metrics,
         }
@@ -68,91 +80,142 @@ impl Responder {
             Transport::Udp => &message[..message.len().min(MAX_UDP_QUERY)],
             Transport::Tcp => message,
         };
-        match Query::read(message) {
-            Ok(query) => self.answer(message, &query, transport),
+        let response = match Query::read(message) {
+            Ok(query) => self.answer(message, &query, transport, MAX_ALIASES),
             Err(Rejection::Silence) => Response::Silence,
-            Err(Rejection::Reply(reply)) => self.send(Source::Server, reply),
+            Err(Rejection::Reply(reply)) => Response::Reply(Source::Server, reply),
+        };
+        if let Response::Reply(source, reply) = &response {
+            self.metrics.count(*source, reply);
         }
+        response
     }
 
     /// Asks upstreams, and passes on what one of them replies, or SERVFAIL.
-    pub(super) async fn forward(&self, forward: Forward) -> Vec<u8> {
-        let (source, reply) = match forward::ask(&forward.upstreams, &forward.query, forward.transport).await {
+    pub(super) async fn forward(&self, mut forward: Box<Forward>) -> Vec<u8> {
+        let asked = forward::ask(&forward.upstreams, &forward.query, forward.transport).await;
+        let (mut source, mut reply) = match asked {
             Ok(reply) => (Source::Forward, reply),
             Err(error) => {
                 debug!("no upstream replied: {error}");
-                (Source::Server, forward.failure)
+                (Source::Server, std::mem::take(&mut forward.failure))
             }
         };
+        if let Some(cache) = &self.routes.cache {
+            ttl::flatten_reply(cache, &forward.name, &mut reply);
+        }
+        while let Some(Alias { query, mut body }) = forward.aliases.pop() {
+            alias::complete(&mut body, &reply);
+            // It was read before.
+            if let Ok(query) = Query::read(&query) {
+                (source, reply) = (Source::Zone, self.write(&query, body, forward.transport));
+            }
+        }
         self.metrics.count(source, &reply);
         reply
     }
 
-    fn answer(&self, message: &[u8], query: &Query<'_>, transport: Transport) -> Response {
+    /// Answers a query; up to `aliases` may still be followed.
+    fn answer(&self, message: &[u8], query: &Query<'_>, transport: Transport, aliases: usize) -> Response {
         if query.edns.as_ref().is_some_and(|edns| edns.version != 0) {
-            return self.send(Source::Server, reply::write_bad_version(query));
+            return Response::Reply(Source::Server, reply::write_bad_version(query));
         }
-        match self.consult_zones(query) {
-            Claim::Content(content) => {
-                let limit = query.size_limit(transport);
-                self.send(Source::Zone, reply::write(query, &content, limit))
-            }
-            Claim::Status(rcode) => self.send(Source::Server, reply::write_status(query, rcode)),
-            Claim::None => self.pass_on(message, query, transport),
+        if !self.routes.any_class && !query.is_internet() {
+            return self.say(query, Rcode::REFUSED);
+        }
+        let name = query.name();
+        match self.consult_zones(query, &name) {
+            Claim::Body(body) => Response::Reply(Source::Zone, self.write(query, body, transport)),
+            Claim::Alias(body, target) => self.follow(message, query, transport, body, &target, aliases),
+            Claim::Refused => self.say(query, Rcode::REFUSED),
+            Claim::None => self.pass_on(message, query, name, transport),
         }
     }
 
-    /// Asks the zones. A name of theirs about which they are not certain is nobody else's to answer.
-    fn consult_zones(&self, query: &Query<'_>) -> Claim {
-        if !query.is_internet() {
-            return Claim::None;
-        }
-        let name = query.name();
+    fn consult_zones(&self, query: &Query<'_>, name: &Name) -> Claim {
         let zones = self.zones.read().unwrap_or_else(PoisonError::into_inner);
-        if query.is_transfer() && zones.encloses(&name) {
-            return Claim::Status(Rcode::REFUSED);
-        }
-        let verdict = decide(&*zones, &name, query.question.qtype().to_int());
-        if verdict.action == Action::NxDomain && self.fallthrough.takes(&name) {
-            return Claim::None;
-        }
-        match Content::of(verdict, query, zones.serial()) {
-            Some(content) => Claim::Content(content),
-            None if zones.encloses(&name) => Claim::Status(Rcode::SERVFAIL),
-            None => Claim::None,
+        match zones.ask(name, query.question.qtype().to_int()) {
+            Said::Outside | Said::FallThrough => Claim::None,
+            Said::Refused => Claim::Refused,
+            Said::Here { zone, serial, content } => {
+                let qname = query.qname();
+                let body = Setting::new(&qname, zone, zones.primary(), serial).body(&content);
+                match content {
+                    Content::Elsewhere { target, .. } => Claim::Alias(body, target),
+                    _ => Claim::Body(body),
+                }
+            }
         }
     }
 
-    fn pass_on(&self, message: &[u8], query: &Query<'_>, transport: Transport) -> Response {
-        let refuse = || self.send(Source::Server, reply::write_status(query, Rcode::REFUSED));
-        let name = query.name();
+    /// Asks for an alias's target what was asked for the alias, as a client would.
+    fn follow(
+        &self,
+        message: &[u8],
+        query: &Query<'_>,
+        transport: Transport,
+        mut body: Body,
+        target: &str,
+        aliases: usize,
+    ) -> Response {
+        let asked = reply::write_query(query, target).filter(|_| aliases > 0);
+        let response = asked.as_ref().and_then(|asked| {
+            let query = Query::read(asked).ok()?;
+            Some(self.answer(asked, &query, transport, aliases - 1))
+        });
+        match response {
+            Some(Response::Forward(mut forward)) => {
+                let query = message.to_vec();
+                forward.aliases.insert(0, Alias { query, body });
+                return Response::Forward(forward);
+            }
+            Some(Response::Reply(_, reply)) => alias::complete(&mut body, &reply),
+            Some(Response::Silence) | None => {}
+        }
+        Response::Reply(Source::Zone, self.write(query, body, transport))
+    }
+
+    fn pass_on(&self, message: &[u8], query: &Query<'_>, name: Name, transport: Transport) -> Response {
         let Some(upstreams) = self.upstreams.iter().find(|upstreams| upstreams.serve(&name)) else {
-            return refuse();
+            return self.say(query, Rcode::REFUSED);
         };
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            return refuse();
+            return self.say(query, Rcode::REFUSED);
         };
-        Response::Forward(Forward {
+        Response::Forward(Box::new(Forward {
             query: message.to_vec(),
+            name,
             transport,
             upstreams: upstreams.clone(),
             failure: reply::write_status(query, Rcode::SERVFAIL),
+            aliases: Vec::new(),
             _slot: slot,
-        })
+        }))
     }
 
-    fn send(&self, source: Source, reply: Vec<u8>) -> Response {
-        self.metrics.count(source, &reply);
-        Response::Reply(reply)
+    fn write(&self, query: &Query<'_>, mut body: Body, transport: Transport) -> Vec<u8> {
+        if let Some(cache) = &self.routes.cache {
+            ttl::flatten(cache, &query.name(), query.header.opcode(), &mut body);
+        }
+        if self.routes.shuffles {
+            body.shuffle();
+        }
+        reply::write(query, &body, query.size_limit(transport))
+    }
+
+    fn say(&self, query: &Query<'_>, rcode: Rcode) -> Response {
+        Response::Reply(Source::Server, reply::write_status(query, rcode))
     }
 }
 
 /// What the zones say to a query.
 enum Claim {
     /// This.
-    Content(Content),
-    /// It is theirs, but all they can give is this rcode.
-    Status(Rcode),
+    Body(Body),
+    /// This, and what stands at this name.
+    Alias(Body, String),
+    /// Nobody is told.
+    Refused,
     /// It is not theirs.
     None,
 }

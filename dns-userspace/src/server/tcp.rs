@@ -101,7 +101,7 @@ async fn converse(mut messages: Messages, responder: &Responder, shutdown: &Canc
 async fn answer(responder: &Responder, query: &[u8]) -> Option<Bytes> {
     match responder.respond(query, Transport::Tcp) {
         Response::Silence => None,
-        Response::Reply(reply) => Some(reply.into()),
+        Response::Reply(_, reply) => Some(reply.into()),
         Response::Forward(forward) => Some(responder.forward(forward).await.into()),
     }
 }

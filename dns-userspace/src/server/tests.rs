@@ -14,9 +14,9 @@ use tokio::task::JoinHandle;
 use super::query::Transport;
 use super::testing::*;
 use super::*;
-use crate::index::{Event, ObjectKey, Service, ServiceKind};
+use crate::cluster::object::Reach;
 use crate::name::Name;
-use crate::zone::{ServedZone, Trust, ZoneTable};
+use crate::zone::testing::{service, sync, table};
 
 /// Long enough for any step of these tests on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,17 +36,13 @@ impl Server {
     fn start(address: &str, upstreams: Option<Upstreams>) -> Self {
         let listeners = bind(&[address.parse().unwrap()]).unwrap();
         let (udp, tcp) = (listeners.udp[0].local_addr(), listeners.tcp[0].local_addr().unwrap());
-        let zone = ServedZone {
-            name: Name::parse("cluster.local").unwrap(),
-            ttl: 30,
-            trust: Trust::Whole,
-        };
-        let zones = SharedZoneTable::new(RwLock::new(ZoneTable::new(vec![zone])));
+        let zones = unsynced_zones();
         let mut registry = Registry::default();
         let metrics = ServerMetrics::register(&mut registry);
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(serve(
             listeners,
+            std::future::ready(()),
             zones.clone(),
             routes(upstreams),
             metrics,
@@ -62,17 +58,12 @@ impl Server {
         }
     }
 
-    /// Makes `web.default` the one Service there is.
+    /// Makes `web.default`, and `away.default` for `www.example.com`, the Services there are.
     fn sync(&self) {
-        let key = ObjectKey {
-            namespace: "default".into(),
-            name: "web".into(),
-        };
-        let kind = ServiceKind::ClusterIp(vec!["10.96.0.80".parse().unwrap()]);
-        self.zones
-            .write()
-            .unwrap()
-            .update(Event::Reset(vec![Service { key, kind }]), 1_700_000_000);
+        let addresses = Reach::ClusterIps(vec!["10.96.0.80".parse().unwrap()]);
+        let away = Reach::ExternalName("www.example.com".into());
+        let services = vec![service("web", addresses), service("away", away)];
+        sync(&mut self.zones.write().unwrap(), services);
     }
 
     async fn ask(&self, query: &[u8]) -> Vec<u8> {
@@ -81,12 +72,7 @@ impl Server {
 }
 
 fn unsynced_zones() -> SharedZoneTable {
-    let zone = ServedZone {
-        name: Name::parse("cluster.local").unwrap(),
-        ttl: 30,
-        trust: Trust::Whole,
-    };
-    SharedZoneTable::new(RwLock::new(ZoneTable::new(vec![zone])))
+    SharedZoneTable::new(RwLock::new(table(&["cluster.local"])))
 }
 
 async fn ask_udp(server: SocketAddr, query: &[u8]) -> Vec<u8> {
@@ -123,12 +109,15 @@ fn summary(reply: &[u8]) -> ([u8; 2], u8, u8) {
 }
 
 const SERVFAIL: ([u8; 2], u8, u8) = ([0x81, 2], 0, 0);
+/// The zone's own: authoritative, with its SOA record.
+const ZONE_SERVFAIL: ([u8; 2], u8, u8) = ([0x85, 2], 0, 1);
 const REFUSED: ([u8; 2], u8, u8) = ([0x81, 5], 0, 0);
 
 fn routes(upstreams: Option<Upstreams>) -> Routes {
     Routes {
-        fallthrough: Fallthrough::None,
+        any_class: upstreams.is_some(),
         upstreams: upstreams.into_iter().collect(),
+        ..Routes::default()
     }
 }
 
@@ -155,14 +144,14 @@ async fn fails_rather_than_ask_others_about_names_of_its_own() {
     let server = Server::start("127.0.0.1:0", Some(upstreams(&[upstream])));
     assert_eq!(
         summary(&server.ask(&query("web.default.svc.cluster.local", 1)).await),
-        SERVFAIL,
+        ZONE_SERVFAIL,
         "not synced"
     );
     server.sync();
     assert_eq!(
-        summary(&server.ask(&query("web.default.svc.cluster.local", 33)).await),
-        SERVFAIL,
-        "SRV"
+        summary(&server.ask(&query("wob.default.svc.cluster.local", 1)).await),
+        ([0x85, 3], 0, 1),
+        "no such name"
     );
     assert_eq!(
         summary(&server.ask(&query("cluster.local", 252)).await),
@@ -178,7 +167,7 @@ async fn forwards_what_it_does_not_own() {
         let (upstream, _) = script(transport, |query| vec![strange_reply(query)]).await;
         let server = Server::start("127.0.0.1:0", Some(upstreams(&[upstream])));
         server.sync();
-        let mut chaos = query("web.default.svc.cluster.local", 16);
+        let mut chaos = query("version.bind", 16);
         *chaos.last_mut().unwrap() = 3;
         for query in [query("www.example.com", 1), query("example.com", 252), chaos] {
             let reply = match transport {
@@ -188,6 +177,69 @@ async fn forwards_what_it_does_not_own() {
             assert_eq!(reply, strange_reply(&query), "{transport:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_class_makes_no_difference_where_there_are_upstreams_and_is_refused_elsewhere() {
+    let mut chaos = query("web.default.svc.cluster.local", 1);
+    *chaos.last_mut().unwrap() = 3;
+    for (upstreams, expected) in [(Some(upstreams(&[closed_port()])), ([0x85, 0], 1, 0)), (None, REFUSED)] {
+        let server = Server::start("127.0.0.1:0", upstreams);
+        server.sync();
+        assert_eq!(summary(&server.ask(&chaos).await), expected);
+    }
+}
+
+#[tokio::test]
+async fn puts_what_stands_at_the_target_behind_an_alias() {
+    for (transport, reply, answers) in [
+        (Transport::Udp, "records", 2),
+        (Transport::Tcp, "records", 2),
+        (Transport::Udp, "an error", 1),
+    ] {
+        let (upstream, seen) = script(transport, move |query| match reply {
+            "records" => vec![strange_reply(query)],
+            _ => vec![bare_reply(query, 2)],
+        })
+        .await;
+        let server = Server::start("127.0.0.1:0", Some(upstreams(&[upstream])));
+        server.sync();
+        let asked = with_opt(query("Away.default.svc.cluster.local", 0xfedc), 1232, 0x8000, b"");
+        // Only addresses are looked for elsewhere.
+        assert_eq!(summary(&server.ask(&asked).await), ([0x85, 0], 0, 1), "{reply}");
+        let asked = with_opt(query("Away.default.svc.cluster.local", 1), 1232, 0x8000, b"");
+        let replied = match transport {
+            Transport::Udp => server.ask(&asked).await,
+            Transport::Tcp => converse(server.tcp, std::slice::from_ref(&asked)).await.remove(0),
+        };
+        let truncated = 2 * u8::from(answers == 2);
+        assert_eq!(summary(&replied), ([0x85 | truncated, 0], answers, 0), "{reply}");
+        assert_eq!(replied[12..48], asked[12..48], "{reply}");
+        let sent = seen.lock().unwrap().last().unwrap().clone();
+        assert_eq!(
+            sent[2..],
+            with_opt(query("www.example.com", 1), 1232, 0x8000, b"")[2..],
+            "{reply}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_alias_stands_alone_where_nobody_answers_for_its_target() {
+    let server = Server::start("127.0.0.1:0", None);
+    server.sync();
+    let reply = server.ask(&query("away.default.svc.cluster.local", 28)).await;
+    assert_eq!(summary(&reply), ([0x85, 0], 1, 0));
+}
+
+#[tokio::test]
+async fn the_start_waits_for_the_objects_but_not_for_ever() {
+    let (synced, is_synced) = watch::channel(false);
+    let waiting = tokio::spawn(await_objects(is_synced.clone(), PATIENCE));
+    synced.send(true).unwrap();
+    timeout(PATIENCE, waiting).await.expect("they are known").unwrap();
+    synced.send(false).unwrap();
+    await_objects(is_synced, Duration::from_millis(10)).await;
 }
 
 #[tokio::test]
@@ -222,7 +274,7 @@ fn refuses_when_too_many_wait_for_upstreams() {
             .iter()
             .all(|response| matches!(response, respond::Response::Forward(_)))
     );
-    assert!(matches!(respond(), respond::Response::Reply(reply) if summary(&reply) == REFUSED));
+    assert!(matches!(respond(), respond::Response::Reply(_, reply) if summary(&reply) == REFUSED));
     drop(waiting);
     assert!(matches!(respond(), respond::Response::Forward(_)));
 }

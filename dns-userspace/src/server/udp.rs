@@ -71,7 +71,7 @@ async fn answer(
 ) {
     match responder.respond(datagram, Transport::Udp) {
         Response::Silence => {}
-        Response::Reply(reply) => listener.send(path, &reply).await,
+        Response::Reply(_, reply) => listener.send(path, &reply).await,
         Response::Forward(forward) => {
             let (listener, responder) = (listener.clone(), responder.clone());
             tasks.spawn(async move { listener.send(path, &responder.forward(forward).await).await });

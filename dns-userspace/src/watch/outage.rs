@@ -1,12 +1,48 @@
 //! What to tell of an API server that fails: what, why, and not too often.
 
 use std::error::Error;
+use std::io;
 use std::time::{Duration, Instant};
 
-use kube::runtime::watcher;
+use kube::core::Status;
+
+use super::GONE;
+use crate::cluster::object::Kind;
 
 /// The time that lies between two lines at least.
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// What a server says to a request that it does not understand, or does not allow: 400 and 422.
+const NOT_UNDERSTOOD: [u16; 2] = [400, 422];
+
+/// Why the objects of a kind are not followed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// They cannot be listed.
+    List(kube::Error),
+    /// They cannot be watched.
+    Watch(kube::Error),
+    /// The watch has ended with the server's refusal.
+    Refused(Status),
+    /// The connection has broken.
+    Broken(io::Error),
+}
+
+impl Failure {
+    /// Says whether the server was there and would not go on from where the watch was.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Watch(kube::Error::Api(_)) => true,
+            Self::Refused(status) => status.code == GONE,
+            Self::List(_) | Self::Watch(_) | Self::Broken(_) => false,
+        }
+    }
+
+    /// Says whether the server may not know how to stream a list.
+    pub(super) fn refuses_streamed_lists(&self) -> bool {
+        matches!(self, Self::List(kube::Error::Api(status)) if NOT_UNDERSTOOD.contains(&status.code))
+    }
+}
 
 /// Whether the API server fails, and what has been told of it.
 #[derive(Debug)]
@@ -27,10 +63,10 @@ impl Outage {
     }
 
     /// Takes a failure in and returns the line to tell, unless one was told a short time ago.
-    pub(super) fn fail(&mut self, error: &watcher::Error, now: Instant) -> Option<String> {
+    pub(super) fn fail(&mut self, kind: Kind, failure: &Failure, now: Instant) -> Option<String> {
         let consequence = "trying again, what is known stays in force";
         self.is_due(now)
-            .then(|| format!("API server {}: {}; {consequence}", self.url, describe(error)))
+            .then(|| format!("API server {}: {}; {consequence}", self.url, describe(kind, failure)))
     }
 
     /// Takes in that the server answers and returns the line to tell, if a failure was told.
@@ -50,16 +86,12 @@ impl Outage {
 }
 
 /// Describes in one line what could not be done and why.
-fn describe(error: &watcher::Error) -> String {
-    match error {
-        watcher::Error::InitialListFailed(error) => {
-            format!("cannot list Services: {}", cause(error))
-        }
-        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-            format!("cannot watch Services: {}", cause(error))
-        }
-        watcher::Error::WatchError(status) => format!("cannot watch Services: {}", refusal(status)),
-        watcher::Error::NoResourceVersion => "it sends Services without a resourceVersion".into(),
+fn describe(kind: Kind, failure: &Failure) -> String {
+    match failure {
+        Failure::List(error) => format!("cannot list {kind}: {}", cause(error)),
+        Failure::Watch(error) => format!("cannot watch {kind}: {}", cause(error)),
+        Failure::Refused(status) => format!("cannot watch {kind}: {}", refusal(status)),
+        Failure::Broken(error) => format!("cannot watch {kind}: {}", causes(error)),
     }
 }
 
@@ -68,23 +100,23 @@ fn cause(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return refusal(status);
     }
+    error.source().map_or_else(|| error.to_string(), causes)
+}
+
+/// The words of an error and of those behind it; some repeat their source.
+fn causes(error: &(dyn Error + 'static)) -> String {
     let mut causes: Vec<String> = Vec::new();
-    let mut next = error.source();
+    let mut next = Some(error);
     while let Some(error) = next {
         let text = error.to_string();
-        // Some errors repeat their source.
         causes.retain(|outer| !outer.contains(&text));
         causes.push(text);
         next = error.source();
     }
-    if causes.is_empty() {
-        error.to_string()
-    } else {
-        causes.join(": ")
-    }
+    causes.join(": ")
 }
 
-fn refusal(status: &kube::core::Status) -> String {
+fn refusal(status: &Status) -> String {
     format!("{} {}: {}", status.code, status.reason, status.message)
 }
 
@@ -109,14 +141,12 @@ mod tests {
     fn an_end_is_told_once_and_only_after_a_failure_that_was() {
         let mut outage = Outage::new("http://api".into());
         let start = Instant::now();
+        let failure = Failure::Broken(io::ErrorKind::UnexpectedEof.into());
         assert_eq!(outage.end(), None);
-        outage.fail(&watcher::Error::NoResourceVersion, start).unwrap();
+        outage.fail(Kind::Service, &failure, start).unwrap();
         assert_eq!(outage.end().unwrap(), "API server http://api answers again");
         assert_eq!(outage.end(), None);
-        assert_eq!(
-            outage.fail(&watcher::Error::NoResourceVersion, start + Duration::from_secs(1)),
-            None
-        );
+        assert_eq!(outage.fail(Kind::Pod, &failure, start + Duration::from_secs(1)), None);
         assert_eq!(
             outage.end(),
             None,
@@ -127,32 +157,29 @@ mod tests {
     #[test]
     fn says_what_failed_and_why_in_one_line() {
         let unreachable = kube::Error::Service(Box::new(io::Error::other("connection refused")));
-        let status = kube::core::Status {
+        let status = Status {
             code: 403,
             reason: "Forbidden".into(),
             message: "services is forbidden".into(),
             ..Default::default()
         };
         let cases = [
+            (Failure::List(unreachable), "cannot list Services: connection refused"),
             (
-                watcher::Error::InitialListFailed(unreachable),
-                "cannot list Services: connection refused",
-            ),
-            (
-                watcher::Error::WatchStartFailed(kube::Error::Api(status.clone().boxed())),
+                Failure::Watch(kube::Error::Api(status.clone().boxed())),
                 "cannot watch Services: 403 Forbidden: services is forbidden",
             ),
             (
-                watcher::Error::WatchError(status.boxed()),
+                Failure::Refused(status),
                 "cannot watch Services: 403 Forbidden: services is forbidden",
             ),
             (
-                watcher::Error::NoResourceVersion,
-                "it sends Services without a resourceVersion",
+                Failure::Broken(io::ErrorKind::UnexpectedEof.into()),
+                "cannot watch Services: unexpected end of file",
             ),
         ];
-        for (error, expected) in cases {
-            assert_eq!(describe(&error), expected);
+        for (failure, expected) in cases {
+            assert_eq!(describe(Kind::Service, &failure), expected);
         }
     }
 }

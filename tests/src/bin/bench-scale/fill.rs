@@ -42,7 +42,8 @@ pub(crate) fn create_services(cluster: &Cluster, population: Population, numbers
     let count = numbers.len();
     let filling = async |client: Client| {
         create_all(numbers, move |number| {
-            create_service(client.clone(), population, number)
+            let client = client.clone();
+            async move { create_service(client, population, number).await.map(drop) }
         })
         .await
     };

@@ -1,0 +1,93 @@
+//! The Corefiles under which both servers are compared, by name. Both get the same text.
+
+use std::net::Ipv4Addr;
+
+/// A Corefile, but for its paths and addresses.
+pub(crate) struct Corefile {
+    pub(crate) name: &'static str,
+    /// The lines inside of `kubernetes`.
+    options: &'static [&'static str],
+    /// The lines after `forward`.
+    plugins: &'static [&'static str],
+}
+
+impl Corefile {
+    pub(crate) const ALL: [Corefile; 7] = [
+        // What kubeadm 1.37 renders.
+        Corefile {
+            name: "kubeadm",
+            options: &["pods insecure", "fallthrough in-addr.arpa ip6.arpa", "ttl 30"],
+            plugins: &[
+                "cache 30 {",
+                "    disable success cluster.local",
+                "    disable denial cluster.local",
+                "}",
+                "loop",
+                "reload",
+                "loadbalance",
+            ],
+        },
+        // The form of old, but for its `cache 30`: it answers from the past.
+        Corefile {
+            name: "classic",
+            options: &["pods insecure", "fallthrough in-addr.arpa ip6.arpa", "ttl 30"],
+            plugins: &["loop", "reload", "loadbalance"],
+        },
+        Corefile {
+            name: "verified",
+            options: &["pods verified"],
+            plugins: &["loadbalance"],
+        },
+        Corefile {
+            name: "strict",
+            options: &[
+                "pods disabled",
+                "endpoint_pod_names",
+                // The last three are the markers' (`settle.rs`).
+                "namespaces apple berry markers flag-0 flag-1",
+                "ttl 3600",
+            ],
+            plugins: &[],
+        },
+        Corefile {
+            name: "ignore",
+            options: &["pods insecure", "ignore empty_service", "fallthrough"],
+            plugins: &["loadbalance"],
+        },
+        Corefile {
+            name: "noendpoints",
+            options: &["pods insecure", "noendpoints", "ttl 0"],
+            plugins: &["loadbalance"],
+        },
+        Corefile {
+            name: "zonal",
+            options: &["pods insecure", "zonal", "fallthrough in-addr.arpa ip6.arpa", "ttl 30"],
+            plugins: &["loadbalance"],
+        },
+    ];
+
+    pub(crate) fn find(name: &str) -> Option<&'static Corefile> {
+        Corefile::ALL.iter().find(|corefile| corefile.name == name)
+    }
+
+    /// Whether what is not of the cluster's zone may come from a cache.
+    pub(crate) fn caches(&self) -> bool {
+        self.plugins.iter().any(|line| line.starts_with("cache"))
+    }
+
+    /// Whether this option stands in `kubernetes`.
+    pub(crate) fn has(&self, option: &str) -> bool {
+        self.options.contains(&option)
+    }
+
+    /// The text, for a kubeconfig and the address of the upstream.
+    pub(crate) fn text(&self, kubeconfig: &str, upstream: Ipv4Addr) -> String {
+        let options: String = self.options.iter().map(|line| format!("        {line}\n")).collect();
+        let plugins: String = self.plugins.iter().map(|line| format!("    {line}\n")).collect();
+        format!(
+            ".:53 {{\n    errors\n    health {{\n        lameduck 5s\n    }}\n    ready\n    \
+             kubernetes cluster.local in-addr.arpa ip6.arpa {{\n        kubeconfig {kubeconfig}\n{options}    }}\n    \
+             prometheus :9153\n    forward . {upstream} {{\n        max_concurrent 1000\n    }}\n{plugins}}}\n"
+        )
+    }
+}

@@ -1,0 +1,138 @@
+//! The differential test: kxdns and a running CoreDNS, fed by the same real API server under the same Corefile, are
+//! asked the same, and their replies compared by meaning.
+//!
+//! Clusters, changes and questions are random and follow from a seed. Nothing is ever slept for: see `settle.rs`.
+
+#![forbid(unsafe_code)]
+
+mod api;
+mod apply;
+mod ask;
+mod compare;
+mod controller;
+mod corefiles;
+mod dice;
+mod generate;
+mod meaning;
+mod question;
+mod questions;
+mod report;
+mod round;
+mod settle;
+mod shrink;
+mod stage;
+mod tcp;
+mod totals;
+mod upstream;
+mod world;
+mod writer;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use kxdns_tests::figures::tell;
+use kxdns_tests::namespace::close_all;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::corefiles::Corefile;
+use crate::report::Report;
+use crate::round::{Plan, play};
+use crate::stage::{Program, Stage};
+use crate::totals::Totals;
+use crate::writer::Writer;
+
+/// Compares kxdns with CoreDNS. Needs root.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The seed of the first cluster; each has the next one.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many questions are asked, of all clusters together.
+    #[arg(long, default_value_t = 1_000_000)]
+    questions: usize,
+    /// How many clusters are made, one after the other.
+    #[arg(long, default_value_t = 56)]
+    clusters: u64,
+    /// The only Corefile that is used; by default they take turns.
+    #[arg(long, value_name = "NAME", value_parser = Corefile::ALL.map(|corefile| corefile.name))]
+    corefile: Option<String>,
+    /// Where each difference is written into a file, too.
+    #[arg(long, value_name = "FOLDER")]
+    reports: Option<PathBuf>,
+    /// Compares CoreDNS with itself, which shows that the comparison is sound.
+    #[arg(long)]
+    itself: bool,
+}
+
+fn main() -> ExitCode {
+    let outcome = end_on_signals().and_then(|()| run(&Arguments::parse()));
+    close_all();
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // There is nowhere else to tell it.
+            let _ = tell(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Plays all clusters. False if there were differences.
+fn run(arguments: &Arguments) -> Result<bool> {
+    let start = Instant::now();
+    let stage = Stage::build()?;
+    let mut writer = Writer::new(&stage.cluster);
+    let (mut report, mut totals) = (Report::new(arguments.reports.clone()), Totals::default());
+    for seed in arguments.seed..arguments.seed + arguments.clusters {
+        let plan = plan(arguments, seed)?;
+        let outcome = play(&stage, &mut writer, &plan, &mut report, &mut totals);
+        outcome.with_context(|| format!("seed {seed}, Corefile {}", plan.corefile.name))?;
+        tell(&format!(
+            "seed {seed}, Corefile {}: {} questions, {} differences after {:.0} s",
+            plan.corefile.name,
+            totals.questions,
+            totals.differences,
+            start.elapsed().as_secs_f64()
+        ))?;
+    }
+    for (sort, number) in report.sorts() {
+        tell(&format!("{number} times {sort}"))?;
+    }
+    tell(&totals.to_string())?;
+    Ok(totals.differences == 0)
+}
+
+fn plan(arguments: &Arguments, seed: u64) -> Result<Plan<'static>> {
+    let corefile = match &arguments.corefile {
+        Some(name) => Corefile::find(name).context("no such Corefile")?,
+        None => &Corefile::ALL[seed as usize % Corefile::ALL.len()],
+    };
+    Ok(Plan {
+        seed,
+        corefile,
+        other: if arguments.itself {
+            Program::CoreDns
+        } else {
+            Program::Kxdns
+        },
+        questions: arguments.questions / arguments.clusters.max(1) as usize,
+    })
+}
+
+/// Ends everything on SIGINT or SIGTERM.
+fn end_on_signals() -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            close_all();
+            std::process::exit(128 + signal);
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Random questions about the objects that the API server has: names that exist, near misses, and everything else that
+//! a client may put into a message.
+
+mod extras;
+mod mutate;
+mod names;
+
+use domain::base::Rtype;
+use serde_json::Value;
+
+use crate::dice::Dice;
+use crate::question::{Name, Question};
+pub(crate) use names::{Names, Sort};
+
+/// What the objects are that questions are about, as the API server has them.
+#[derive(Default)]
+pub(crate) struct Snapshot {
+    pub(crate) namespaces: Vec<Value>,
+    pub(crate) services: Vec<Value>,
+    pub(crate) slices: Vec<Value>,
+    pub(crate) pods: Vec<Value>,
+}
+
+const ADDRESSES: [u16; 2] = [Rtype::A.to_int(), Rtype::AAAA.to_int()];
+const TREE: [u16; 3] = [Rtype::NS.to_int(), Rtype::SOA.to_int(), Rtype::TXT.to_int()];
+const COMMON: [u16; 12] = [
+    Rtype::A.to_int(),
+    Rtype::AAAA.to_int(),
+    Rtype::SRV.to_int(),
+    Rtype::PTR.to_int(),
+    Rtype::TXT.to_int(),
+    Rtype::NS.to_int(),
+    Rtype::SOA.to_int(),
+    Rtype::CNAME.to_int(),
+    Rtype::MX.to_int(),
+    Rtype::HTTPS.to_int(),
+    Rtype::ANY.to_int(),
+    Rtype::DS.to_int(),
+];
+/// Without meaning, or with one that no server of addresses knows; transfers and the types of single messages included.
+const ODD: [u16; 10] = [0, 41, 43, 48, 64, 250, 251, 252, 999, 65280];
+
+/// Makes so many questions.
+pub(crate) fn questions(dice: &mut Dice, snapshot: &Snapshot, number: usize) -> Vec<Question> {
+    let names = Names::of(snapshot);
+    (0..number).map(|_| question(dice, &names)).collect()
+}
+
+fn question(dice: &mut Dice, names: &Names) -> Question {
+    loop {
+        let (sort, mut name) = names.pick(dice);
+        if dice.percent(25) {
+            mutate::near_miss(dice, &mut name);
+        }
+        if dice.percent(25) {
+            mutate::letter_case(dice, &mut name);
+        }
+        if name.is_valid() {
+            return with_extras(dice, name, sort);
+        }
+    }
+}
+
+fn with_extras(dice: &mut Dice, name: Name, sort: Sort) -> Question {
+    let rtype = rtype(dice, sort);
+    Question {
+        name,
+        rtype,
+        class: extras::class(dice),
+        opcode: extras::opcode(dice),
+        flags: extras::flags(dice),
+        edns: extras::edns(dice),
+        tcp: dice.percent(6),
+    }
+}
+
+/// The type that one asks for such a name, or any.
+fn rtype(dice: &mut Dice, sort: Sort) -> u16 {
+    if dice.percent(3) {
+        return dice.pick(&ODD);
+    }
+    let likely = match sort {
+        Sort::Reverse => Rtype::PTR.to_int(),
+        Sort::Port => Rtype::SRV.to_int(),
+        Sort::Tree => dice.pick(&TREE),
+        Sort::Other if dice.percent(15) => Rtype::SRV.to_int(),
+        Sort::Other => dice.pick(&ADDRESSES),
+    };
+    if dice.percent(65) { likely } else { dice.pick(&COMMON) }
+}

@@ -1,0 +1,102 @@
+//! Tells of differences: once for each sort, with all that it takes to see it again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use domain::base::Rtype;
+use kxdns_tests::figures::tell;
+
+use crate::compare::aspects;
+use crate::meaning::Reply;
+use crate::question::Question;
+use crate::round::Plan;
+use crate::world::World;
+
+/// How many sorts of differences are looked into.
+const SORTS: usize = 30;
+
+/// The differences so far.
+pub(crate) struct Report {
+    /// Where each is written into a file of its own, if anywhere.
+    pub(crate) folder: Option<PathBuf>,
+    sorts: BTreeMap<String, usize>,
+}
+
+impl Report {
+    pub(crate) fn new(folder: Option<PathBuf>) -> Report {
+        Report {
+            folder,
+            sorts: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a difference is the first of its sort: the same in type, rcodes and what differs.
+    pub(crate) fn is_new(&mut self, plan: &Plan<'_>, question: &Question, replies: &[Reply; 2]) -> bool {
+        let [coredns, other] = replies;
+        let rcode = |reply: &Reply| {
+            reply
+                .meaning()
+                .map_or_else(|| "silence".to_owned(), |meaning| meaning.rcode.to_string())
+        };
+        let sort = format!(
+            "{} {} {}-{} {}",
+            Rtype::from_int(question.rtype),
+            aspects(coredns, other).join("+"),
+            rcode(coredns),
+            rcode(other),
+            plan.corefile.name
+        );
+        let number = self.sorts.entry(sort).or_default();
+        *number += 1;
+        *number == 1 && self.sorts.len() <= SORTS
+    }
+
+    /// Tells of a difference that was gone when it was looked at again.
+    pub(crate) fn passing(&self, plan: &Plan<'_>, question: &Question) -> Result<()> {
+        tell(&format!("PASSING DIFFERENCE at {question}; {}", command(plan)))
+    }
+
+    /// Tells of a difference with the objects that show it.
+    pub(crate) fn lasting(
+        &self,
+        plan: &Plan<'_>,
+        question: &Question,
+        world: &World,
+        replies: &[Reply; 2],
+    ) -> Result<()> {
+        let [coredns, other] = replies;
+        let mut text = format!(
+            "DIFFERENCE in {} under the Corefile {}\n{question}\n\nCoreDNS: {coredns}\n{:?}: {other}\n",
+            aspects(coredns, other).join(", "),
+            plan.corefile.name,
+            plan.other
+        );
+        for (_, body) in world.iter() {
+            text += &format!("{body}\n");
+        }
+        text += &format!("\nagain: {}\n", command(plan));
+        tell(&text)?;
+        self.keep(&text)
+    }
+
+    fn keep(&self, text: &str) -> Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        fs::create_dir_all(folder)?;
+        let path = folder.join(format!("{:03}-{}.txt", self.sorts.len(), std::process::id()));
+        fs::write(&path, text).with_context(|| path.display().to_string())
+    }
+
+    /// How often each sort of difference was seen.
+    pub(crate) fn sorts(&self) -> impl Iterator<Item = (&String, &usize)> {
+        self.sorts.iter()
+    }
+}
+
+fn command(plan: &Plan<'_>) -> String {
+    format!(
+        "cargo xtask differential --seed {} --clusters 1 --questions {} --corefile {}",
+        plan.seed, plan.questions, plan.corefile.name
+    )
+}

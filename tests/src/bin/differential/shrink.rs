@@ -1,0 +1,47 @@
+//! Reduces a cluster to the fewest objects that still make two servers differ at a question.
+
+use anyhow::Result;
+
+use crate::question::Question;
+use crate::round::{Plan, ask_once, differ, forget};
+use crate::stage::Server;
+use crate::world::{Key, World};
+use crate::writer::Writer;
+
+/// Leaves objects out, half of all at first and one at a time at last, as long as the difference stays. The cluster is
+/// as before afterwards.
+pub(crate) fn shrink<'a>(
+    mut servers: [Server<'a>; 2],
+    writer: &mut Writer<'_>,
+    plan: &Plan<'_>,
+    world: &World,
+    question: &Question,
+) -> Result<([Server<'a>; 2], World)> {
+    let mut least = world.clone();
+    let mut size = world.len().div_ceil(2);
+    while size > 0 {
+        let keys: Vec<Key> = least.keys().cloned().collect();
+        for left_out in keys.chunks(size) {
+            let trial = without(&least, left_out);
+            writer.write(&trial)?;
+            servers = forget(servers, plan)?;
+            writer.settle(&mut servers, plan.corefile)?;
+            if differ(plan, question, &ask_once(&mut servers, question)?) {
+                least = trial;
+            }
+        }
+        size /= 2;
+    }
+    writer.write(world)?;
+    servers = forget(servers, plan)?;
+    writer.settle(&mut servers, plan.corefile)?;
+    Ok((servers, least))
+}
+
+fn without(world: &World, keys: &[Key]) -> World {
+    let mut rest = world.clone();
+    for key in keys {
+        rest.remove(key);
+    }
+    rest
+}
