@@ -163,7 +163,7 @@ pub fn pointers(cluster: &Cluster, options: &Options, address: IpAddr) -> Answer
 }
 
 /// Reads the address that a name of a reverse zone stands for: all four octets or all 32 nibbles (RFC 1035, 3.5; RFC
-/// 3596, 2.5).
+/// 3596, 2.5). Like CoreDNS it overlooks up to three labels left of the nibbles.
 pub fn reverse_address(name: &Name) -> Option<IpAddr> {
     let labels: Vec<&[u8]> = name.labels().collect();
     let labels = text(&labels)?;
@@ -172,9 +172,9 @@ pub fn reverse_address(name: &Name) -> Option<IpAddr> {
             let octets: Vec<_> = octets.iter().rev().copied().collect();
             Some(IpAddr::V4(octets.join(".").parse().ok()?))
         }
-        [nibbles @ .., "ip6", "arpa"] if nibbles.len() == 32 => {
+        [nibbles @ .., "ip6", "arpa"] if (32..36).contains(&nibbles.len()) => {
             let mut bits = 0u128;
-            for nibble in nibbles.iter().rev() {
+            for nibble in nibbles.iter().rev().take(32) {
                 let digit = u8::from_str_radix(nibble, 16).ok().filter(|_| nibble.len() == 1)?;
                 bits = bits << 4 | u128::from(digit);
             }
@@ -483,7 +483,9 @@ impl<'a> Rules<'a> {
                 let addresses = glue.into_iter().map(|(_, address)| address);
                 Found::data(addresses.filter_map(|address| address_data(address, qtype)).collect())
             }
-            _ => Found::Absent,
+            // As CoreDNS has it: there is one name with TXT records.
+            (qtype::TXT, _) => Found::Absent,
+            _ => Found::NODATA,
         }
     }
 
@@ -1011,6 +1013,7 @@ mod tests {
                 ("ns.dns", "A", "A 192.0.2.1"),
                 ("ns.dns", "AAAA", NODATA),
                 ("ns.dns", "TXT", ABSENT),
+                ("ns.dns", "SRV", NODATA),
             ],
         );
         check(&at("10.0.0.1"), &[("ns.dns", "A", "A 10.0.0.2; A 10.0.0.1")]);
@@ -1105,6 +1108,8 @@ mod tests {
             ("1.0.96.10.IN-ADDR.arpa", Some("10.96.0.1")),
             (nibbles, Some("fd00::1")),
             (&nibbles[2..], None),
+            (&format!("a.b.c.{nibbles}"), Some("fd00::1")),
+            (&format!("a.b.c.d.{nibbles}"), None),
             ("0.96.10.in-addr.arpa", None),
             ("300.0.96.10.in-addr.arpa", None),
             ("01.0.96.10.in-addr.arpa", None),

@@ -106,7 +106,7 @@ enum End {
     /// Nobody takes updates any more.
     Unheard,
     /// It failed.
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 /// An event of a watch, as the API sends it.
@@ -231,7 +231,7 @@ impl Watch {
                 read = read_line(&mut stream, &mut line) => match read {
                     Ok(0) => return self.end_of_stream(),
                     Ok(_) => self.take(&line, started).await?,
-                    Err(error) => return Err(End::Failed(Failure::Broken(error))),
+                    Err(error) => return Err(fail(Failure::Broken(error))),
                 },
                 () = sleep_until(due) => return Err(End::Due),
             }
@@ -242,7 +242,7 @@ impl Watch {
     fn end_of_stream(&self) -> Result<(), End> {
         match self.listed {
             None => Ok(()),
-            Some(_) => Err(End::Failed(Failure::Broken(std::io::ErrorKind::UnexpectedEof.into()))),
+            Some(_) => Err(fail(Failure::Broken(std::io::ErrorKind::UnexpectedEof.into()))),
         }
     }
 
@@ -263,7 +263,7 @@ impl Watch {
                     }
                 }
             }
-            _ => Err(End::Failed(Failure::Refused(request::status(json)))),
+            _ => Err(fail(Failure::Refused(Box::new(request::status(json))))),
         }
     }
 
@@ -340,12 +340,16 @@ async fn read_line(stream: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>)
     stream.read_until(b'\n', line).await
 }
 
+fn fail(failure: Failure) -> End {
+    End::Failed(Box::new(failure))
+}
+
 fn fail_listing(error: kube::Error) -> End {
-    End::Failed(Failure::List(error))
+    fail(Failure::List(error))
 }
 
 fn fail_watching(error: kube::Error) -> End {
-    End::Failed(Failure::Watch(error))
+    fail(Failure::Watch(error))
 }
 
 #[cfg(test)]

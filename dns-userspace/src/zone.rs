@@ -230,10 +230,13 @@ impl ZoneTable {
 
     fn consult(&self, served: &ServedZone, name: &Name, labels: &[&[u8]], qtype: u16) -> Answer {
         let names = &self.options.names;
+        // As in CoreDNS, a reverse zone has the names of other zones too; only PTR records are looked for by address.
+        if !(served.reverse && qtype == qtype::PTR) || labels.is_empty() {
+            return rules::answer(&self.cluster, names, &served.name, labels, qtype);
+        }
         match rules::reverse_address(name) {
-            Some(address) if served.reverse && qtype == qtype::PTR => rules::pointers(&self.cluster, names, address),
-            _ if served.reverse && !labels.is_empty() => Answer::Absent,
-            _ => rules::answer(&self.cluster, names, &served.name, labels, qtype),
+            Some(address) => rules::pointers(&self.cluster, names, address),
+            None => Answer::Absent,
         }
     }
 
@@ -380,6 +383,7 @@ mod tests {
             ("2.0.96.10.in-addr.arpa", qtype::PTR, "NxDomain"),
             ("96.10.in-addr.arpa", qtype::PTR, "NxDomain"),
             ("in-addr.arpa", qtype::PTR, "NoData"),
+            ("web.default.svc.in-addr.arpa", A, "Records"),
         ] {
             assert_eq!(said(&table, name, qtype), expected, "{name} {qtype}");
         }

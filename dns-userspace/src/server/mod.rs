@@ -1,7 +1,7 @@
 //! The agent's DNS server, for what the kernel passes up: over UDP and TCP, from the zone table or from upstream.
 //!
 //! A query's way: `udp` or `tcp` receives it, `query` reads it, `respond` asks the zones, `reply` and `message` write what
-//! they say, `forward` asks an upstream and passes its reply on, `alias` puts both together, `ttl` does what `cache` does
+//! they say, `forward` asks an upstream, `forwarded` passes its reply on, `alias` puts both together, `ttl` does what `cache` does
 //! to TTLs.
 //!
 //! The `domain` crate reads messages. Its transports are deliberately not used: its datagram server hides a
@@ -10,6 +10,7 @@
 
 mod alias;
 mod forward;
+mod forwarded;
 mod listen;
 mod message;
 mod query;

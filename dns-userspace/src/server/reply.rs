@@ -3,13 +3,13 @@
 //! Flags, SOA, order and OPT are those of CoreDNS's `kubernetes` plugin and server. Unlike CoreDNS, names are always
 //! compressed.
 
-use domain::base::iana::{Opcode, OptionCode, Rcode};
+use domain::base::iana::{Class, Opcode, OptionCode, Rcode};
 use domain::base::name::ToName;
 use domain::base::opt::UnknownOptData;
 use domain::base::{Header, Message, Name as DomainName};
 use rand::seq::SliceRandom as _;
 
-use super::message::{Data, Record, Section, WireName, Writer};
+use super::message::{Data, HEADER_LEN, Record, Section, WireName, Writer};
 use super::query::{Edns, Query};
 use crate::corefile::MAX_SOA_TTL;
 use crate::name::Name;
@@ -269,15 +269,11 @@ fn copy_flags(query: Header, reply: &mut Header) {
     reply.set_cd(query.cd());
 }
 
-/// Writes the query that asks for another name what this one asks for its own.
+/// Writes the query that asks for another name what this one asks for its own, in class IN.
 pub(super) fn write_query(query: &Query<'_>, name: &str) -> Option<Vec<u8>> {
     let mut writer = Writer::new(query.header, 0);
     let question = &query.question;
-    writer.question(
-        &below(name, &[0])?,
-        question.qtype().to_int(),
-        question.qclass().to_int(),
-    );
+    writer.question(&below(name, &[0])?, question.qtype().to_int(), Class::IN.to_int());
     if let Some(edns) = &query.edns {
         writer.opt(edns.payload_size, edns.flags.into(), &copy_options(edns, |_| true));
     }
@@ -288,6 +284,15 @@ pub(super) fn write_query(query: &Query<'_>, name: &str) -> Option<Vec<u8>> {
 ///
 /// Returns `None` where the reply cannot be read that far.
 pub(super) fn truncate(reply: &[u8]) -> Option<Vec<u8>> {
+    begin_truncated(reply).map(Writer::finish)
+}
+
+/// Empties an upstream's reply that is too big for the client, and keeps an OPT record for it.
+pub(super) fn write_truncated(query: &Query<'_>, reply: &[u8]) -> Option<Vec<u8>> {
+    Some(end(begin_truncated(reply)?, query.edns.as_ref().map(ReplyOpt::echo)))
+}
+
+fn begin_truncated(reply: &[u8]) -> Option<Writer> {
     let message = Message::from_slice(reply).ok()?;
     let question = message.sole_question().ok()?;
     let mut header = message.header();
@@ -295,7 +300,15 @@ pub(super) fn truncate(reply: &[u8]) -> Option<Vec<u8>> {
     let mut writer = Writer::new(header, 0);
     let qname: DomainName<Vec<u8>> = question.qname().to_name();
     writer.question(qname.as_slice(), question.qtype().to_int(), question.qclass().to_int());
-    Some(writer.finish())
+    Some(writer)
+}
+
+/// The OPT record of a reply to this query, in wire form, if it is to have one.
+pub(super) fn write_opt(query: &Query<'_>) -> Option<Vec<u8>> {
+    let mut writer = Writer::new(Header::new(), 0);
+    let opt = ReplyOpt::echo(query.edns.as_ref()?);
+    writer.opt(opt.payload_size, opt.bits, &opt.options);
+    Some(writer.finish().split_off(HEADER_LEN))
 }
 
 /// A reply's OPT record.

@@ -9,7 +9,7 @@ use tracing::debug;
 use super::forward::{self, Upstreams};
 use super::query::{Query, Rejection, Transport};
 use super::reply::{self, Body, Setting};
-use super::{Routes, alias, ttl};
+use super::{Routes, alias, forwarded, ttl};
 use crate::metrics::{ServerMetrics, Source};
 use crate::name::Name;
 use crate::zone::{Content, Said, SharedZoneTable};
@@ -36,7 +36,6 @@ pub(super) enum Response {
 /// A query that an upstream is to answer.
 pub(super) struct Forward {
     query: Vec<u8>,
-    name: Name,
     transport: Transport,
     upstreams: Arc<Upstreams>,
     /// What the client gets when no upstream replies.
@@ -95,15 +94,12 @@ impl Responder {
     pub(super) async fn forward(&self, mut forward: Box<Forward>) -> Vec<u8> {
         let asked = forward::ask(&forward.upstreams, &forward.query, forward.transport).await;
         let (mut source, mut reply) = match asked {
-            Ok(reply) => (Source::Forward, reply),
+            Ok(reply) => (Source::Forward, self.adapt(&forward, reply)),
             Err(error) => {
                 debug!("no upstream replied: {error}");
                 (Source::Server, std::mem::take(&mut forward.failure))
             }
         };
-        if let Some(cache) = &self.routes.cache {
-            ttl::flatten_reply(cache, &forward.name, &mut reply);
-        }
         while let Some(Alias { query, mut body }) = forward.aliases.pop() {
             alias::complete(&mut body, &reply);
             // It was read before.
@@ -113,6 +109,14 @@ impl Responder {
         }
         self.metrics.count(source, &reply);
         reply
+    }
+
+    fn adapt(&self, forward: &Forward, reply: Vec<u8>) -> Vec<u8> {
+        match Query::read(&forward.query) {
+            Ok(query) => forwarded::adapt(&query, reply, self.routes.cache.as_ref(), forward.transport),
+            // It was read before.
+            Err(_) => reply,
+        }
     }
 
     /// Answers a query; up to `aliases` may still be followed.
@@ -128,7 +132,7 @@ impl Responder {
             Claim::Body(body) => Response::Reply(Source::Zone, self.write(query, body, transport)),
             Claim::Alias(body, target) => self.follow(message, query, transport, body, &target, aliases),
             Claim::Refused => self.say(query, Rcode::REFUSED),
-            Claim::None => self.pass_on(message, query, name, transport),
+            Claim::None => self.pass_on(message, query, &name, transport),
         }
     }
 
@@ -175,8 +179,8 @@ impl Responder {
         Response::Reply(Source::Zone, self.write(query, body, transport))
     }
 
-    fn pass_on(&self, message: &[u8], query: &Query<'_>, name: Name, transport: Transport) -> Response {
-        let Some(upstreams) = self.upstreams.iter().find(|upstreams| upstreams.serve(&name)) else {
+    fn pass_on(&self, message: &[u8], query: &Query<'_>, name: &Name, transport: Transport) -> Response {
+        let Some(upstreams) = self.upstreams.iter().find(|upstreams| upstreams.serve(name)) else {
             return self.say(query, Rcode::REFUSED);
         };
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
@@ -184,7 +188,6 @@ impl Responder {
         };
         Response::Forward(Box::new(Forward {
             query: message.to_vec(),
-            name,
             transport,
             upstreams: upstreams.clone(),
             failure: reply::write_status(query, Rcode::SERVFAIL),

@@ -174,7 +174,7 @@ async fn forwards_what_it_does_not_own() {
                 Transport::Udp => server.ask(&query).await,
                 Transport::Tcp => converse(server.tcp, std::slice::from_ref(&query)).await.remove(0),
             };
-            assert_eq!(reply, strange_reply(&query), "{transport:?}");
+            assert_eq!(reply, strange_reply(&query)[..query.len() + 15], "{transport:?}");
         }
     }
 }

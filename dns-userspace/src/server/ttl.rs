@@ -3,12 +3,11 @@
 //!
 //! The cache itself is yet to come: nothing is kept, and no TTL counts down.
 
-use domain::base::iana::{Opcode, Rcode, Rtype};
-use domain::base::record::ParsedRecord;
-use domain::base::{Message, ParsedName, Question};
-use domain::dep::octseq::Parser;
+use domain::base::Message;
+use domain::base::iana::{Opcode, Rcode};
 
-use super::message::{Data, HEADER_LEN};
+use super::forwarded::Layout;
+use super::message::Data;
 use super::reply::Body;
 use crate::corefile::Cache;
 use crate::name::Name;
@@ -41,16 +40,21 @@ pub(super) fn flatten(cache: &Cache, name: &Name, opcode: Opcode, body: &mut Bod
     }
 }
 
-/// Does the same to an upstream's reply, in place. One that cannot be read whole stays as it is.
-pub(super) fn flatten_reply(cache: &Cache, name: &Name, reply: &mut [u8]) {
-    if !cache.takes(name) {
+/// Does the same to an upstream's reply, in place.
+pub(super) fn flatten_reply(cache: &Cache, name: &Name, layout: &Layout, reply: &mut [u8]) {
+    let Ok(message) = Message::from_slice(reply) else {
+        return;
+    };
+    let header = message.header();
+    // Nobody keeps a part.
+    if !cache.takes(name) || header.tc() {
         return;
     }
-    let Some((kind, records)) = read(reply) else { return };
-    let lowest = records.iter().map(|(_, ttl)| *ttl).min();
+    let kind = kind(header.opcode(), header.rcode(), layout.denies, layout.answers);
+    let lowest = layout.ttls.iter().map(|(_, ttl)| *ttl).min();
     if let Some(ttl) = limit(cache, kind, lowest) {
-        for (at, _) in records {
-            reply[at..at + 4].copy_from_slice(&ttl.to_be_bytes());
+        for (at, _) in &layout.ttls {
+            reply[*at..at + 4].copy_from_slice(&ttl.to_be_bytes());
         }
     }
 }
@@ -75,32 +79,6 @@ fn limit(cache: &Cache, kind: Kind, lowest: Option<u32>) -> Option<u32> {
     };
     // The upper limit wins where it is the lower.
     Some(lowest.unwrap_or(DEFAULT_TTL).max(*limits.start()).min(*limits.end()))
-}
-
-/// What a message says, and where the TTLs of its records stand, those of OPT left out.
-fn read(reply: &[u8]) -> Option<(Kind, Vec<(usize, u32)>)> {
-    let message = Message::from_slice(reply).ok()?;
-    let counts = message.header_counts();
-    let mut parser = Parser::from_ref(reply);
-    parser.advance(HEADER_LEN).ok()?;
-    for _ in 0..counts.qdcount() {
-        Question::<ParsedName<_>>::parse(&mut parser).ok()?;
-    }
-    let [answers, authorities, others] = [counts.ancount(), counts.nscount(), counts.arcount()].map(usize::from);
-    let (mut records, mut denies) = (Vec::new(), false);
-    for index in 0..answers + authorities + others {
-        let start = parser.pos();
-        ParsedName::skip(&mut parser).ok()?;
-        let ttl_at = parser.pos() + 4;
-        parser.seek(start).ok()?;
-        let record = ParsedRecord::parse(&mut parser).ok()?;
-        denies |= record.rtype() == Rtype::SOA && (answers..answers + authorities).contains(&index);
-        if record.rtype() != Rtype::OPT {
-            records.push((ttl_at, record.ttl().as_secs()));
-        }
-    }
-    let header = message.header();
-    (!header.tc()).then(|| (kind(header.opcode(), header.rcode(), denies, answers > 0), records))
 }
 
 #[cfg(test)]
@@ -132,14 +110,10 @@ mod tests {
         };
         for (before, after) in [(&[60, 90][..], &[30, 30][..]), (&[9, 60], &[9, 9]), (&[1], &[5])] {
             let mut flattened = reply(before);
-            flatten_reply(&CACHE, &name, &mut flattened);
+            let layout = Layout::of(&flattened).unwrap();
+            flatten_reply(&CACHE, &name, &layout, &mut flattened);
             assert_eq!(flattened, reply(after), "{before:?}");
         }
-        let mut cut = reply(&[60]);
-        cut.pop();
-        let before = cut.clone();
-        flatten_reply(&CACHE, &name, &mut cut);
-        assert_eq!(cut, before);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(super) enum Failure {
     /// They cannot be watched.
     Watch(kube::Error),
     /// The watch has ended with the server's refusal.
-    Refused(Status),
+    Refused(Box<Status>),
     /// The connection has broken.
     Broken(io::Error),
 }
@@ -170,7 +170,7 @@ mod tests {
                 "cannot watch Services: 403 Forbidden: services is forbidden",
             ),
             (
-                Failure::Refused(status),
+                Failure::Refused(Box::new(status)),
                 "cannot watch Services: 403 Forbidden: services is forbidden",
             ),
             (

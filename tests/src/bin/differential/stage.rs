@@ -140,7 +140,7 @@ fn launch(namespace: &Namespace, program: Program) -> Result<Process> {
 
 impl Server<'_> {
     /// Starts the program anew, without what it remembers.
-    pub(crate) fn restart(self) -> Result<Self> {
+    pub(crate) fn restart(mut self) -> Result<Self> {
         self.process.kill()?;
         let process = launch(self.namespace, self.program)?;
         let mut server = Server { process, ..self };
