@@ -117,11 +117,6 @@ impl<'a> Agent<'a> {
             .collect()
     }
 
-    /// The agent's process, for what it uses.
-    pub fn process(&self) -> &Process {
-        &self.process
-    }
-
     /// Kills the agent by SIGKILL, so that it can clear nothing away.
     pub fn kill(mut self) -> Result<()> {
         self.process.kill()

@@ -19,6 +19,7 @@ pub mod frames;
 pub mod fuzzing;
 pub mod histogram;
 pub mod hostile;
+pub mod http;
 pub mod kube_proxy;
 pub mod load;
 pub mod metrics;

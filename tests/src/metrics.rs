@@ -1,14 +1,11 @@
 //! Prometheus text: fetched from inside a namespace, and summed.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
+use crate::http;
 use crate::namespace::Namespace;
-
-const LIMIT: Duration = Duration::from_secs(2);
 
 /// One reading of a program's metrics.
 #[derive(Clone, Debug)]
@@ -24,18 +21,8 @@ impl Metrics {
 
     /// Fetches `http://ADDRESS/metrics` from inside the namespace.
     pub fn scrape(namespace: &Namespace, address: SocketAddr) -> Result<Metrics> {
-        let reply = namespace
-            .inside(|| get(address))?
-            .with_context(|| format!("no metrics from {address}"))?;
-        match reply.split_once("\r\n\r\n") {
-            Some((head, text)) if head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200") => {
-                Ok(Metrics { text: text.to_owned() })
-            }
-            _ => bail!(
-                "no metrics from {address}: {:?}",
-                reply.lines().next().unwrap_or_default()
-            ),
-        }
+        let text = http::get(namespace, address, "/metrics")?;
+        Ok(Metrics { text })
     }
 
     /// Sums a metric over all series that carry the given labels. No such series makes 0, as before the first event.
@@ -67,16 +54,6 @@ fn has_label(series: &str, key: &str, value: &str) -> bool {
     series
         .match_indices(&pair)
         .any(|(at, _)| series[..at].ends_with(['{', ',']))
-}
-
-/// HTTP/1.0, so that the reply comes in one piece and ends with the connection.
-fn get(address: SocketAddr) -> Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    stream.write_all(format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply)?;
-    Ok(reply)
 }
 
 #[cfg(test)]

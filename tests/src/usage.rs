@@ -41,6 +41,23 @@ pub fn reset_peak(pid: Pid) -> Result<()> {
     fs::write(path(pid, "clear_refs"), RESET_PEAK).context("cannot reset the peak of the resident memory")
 }
 
+/// The memory of the BPF maps and programs that a process holds open, in bytes. It is the kernel's, so no part of what
+/// is resident.
+pub fn kernel_memory(pid: Pid) -> Result<u64> {
+    let folder = path(pid, "fdinfo");
+    let mut total = 0;
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))? {
+        // A descriptor may be closed meanwhile.
+        let text = fs::read_to_string(entry?.path()).unwrap_or_default();
+        total += text.lines().find_map(read_lock).unwrap_or(0);
+    }
+    Ok(total)
+}
+
+fn read_lock(line: &str) -> Option<u64> {
+    line.strip_prefix("memlock:")?.trim().parse().ok()
+}
+
 fn read(pid: Pid, file: &str) -> Result<String> {
     let path = path(pid, file);
     fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
@@ -83,6 +100,12 @@ mod tests {
         let status = "Name:\tx\nVmPeak:\t 99 kB\nVmHWM:\t    8 kB\nVmRSS:\t    6 kB\n";
         assert_eq!(read_memory(status), Some(Memory { now: 6144, peak: 8192 }));
         assert_eq!(read_memory("Name:\tkthreadd\n"), None);
+    }
+
+    #[test]
+    fn the_lock_of_a_map_is_told_in_bytes() {
+        assert_eq!(read_lock("memlock:\t8192"), Some(8192));
+        assert_eq!(read_lock("map_type:\t2"), None);
     }
 
     #[test]

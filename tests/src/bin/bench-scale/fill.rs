@@ -42,7 +42,8 @@ pub(crate) fn create_services(cluster: &Cluster, population: Population, numbers
     let count = numbers.len();
     let filling = async |client: Client| {
         create_all(numbers, move |number| {
-            create_service(client.clone(), population, number)
+            let client = client.clone();
+            async move { create_service(client, population, number).await.map(drop) }
         })
         .await
     };
@@ -54,7 +55,8 @@ pub(crate) fn create_services(cluster: &Cluster, population: Population, numbers
     Ok(())
 }
 
-async fn create_service(client: Client, population: Population, number: usize) -> Result<()> {
+/// Creates a Service and its EndpointSlice, which is returned.
+pub(crate) async fn create_service(client: Client, population: Population, number: usize) -> Result<EndpointSlice> {
     let namespace = namespace_name(number);
     let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
     let service = services
@@ -62,10 +64,8 @@ async fn create_service(client: Client, population: Population, number: usize) -
         .await
         .context("a Service")?;
     let slices: Api<EndpointSlice> = Api::namespaced(client, &namespace);
-    for slice in population.slices(number, &service)? {
-        slices.create(&params(), &slice).await.context("an EndpointSlice")?;
-    }
-    Ok(())
+    let slice = population.slice(number, &service)?;
+    slices.create(&params(), &slice).await.context("an EndpointSlice")
 }
 
 /// Calls `create` for every number, [`TASKS`] at a time, and fails with the first that fails.

@@ -1,8 +1,7 @@
 //! The objects of a large cluster, made from numbers: the same each time, and as users and controllers would write them.
 //!
 //! Every second Service is headless, every twentieth a StatefulSet's, whose pods have hostnames; of fifty endpoints one is
-//! not ready. A Service has its endpoints in one EndpointSlice, or in several of up to a hundred, as the controller cuts
-//! them.
+//! not ready. The endpoints of a Service stand in one EndpointSlice.
 
 use std::net::Ipv4Addr;
 use std::ops::Range;
@@ -18,7 +17,6 @@ pub(crate) const NAMESPACES: usize = 100;
 
 const NODES: usize = 300;
 const ZONES: usize = 3;
-const ENDPOINTS_OF_SLICE: usize = 100;
 const NOT_READY_ONE_OF: usize = 50;
 const STATEFUL_ONE_OF: usize = 20;
 /// The pods' addresses are counted from here.
@@ -57,24 +55,34 @@ impl Population {
         object(json!({"metadata": metadata, "spec": spec}))
     }
 
-    /// The EndpointSlices of the Service of this number, which is `owner`.
-    pub(crate) fn slices(self, number: usize, owner: &Service) -> Result<Vec<EndpointSlice>> {
-        let endpoints: Vec<usize> = self.endpoints_of(number).collect();
-        let parts = endpoints.chunks(ENDPOINTS_OF_SLICE).enumerate();
-        parts
-            .map(|(part, endpoints)| slice(number, part, endpoints, owner))
-            .collect()
+    /// The EndpointSlice of the Service of this number, which is `owner`.
+    pub(crate) fn slice(self, number: usize, owner: &Service) -> Result<EndpointSlice> {
+        slice(number, self.endpoints_of(number), owner)
     }
 
     /// The endpoints of a Service, which are numbered through all Services.
-    pub(crate) fn endpoints_of(self, service: usize) -> Range<usize> {
-        let first = |service| service * self.endpoints / self.services;
-        first(service)..first(service + 1)
+    fn endpoints_of(self, service: usize) -> Range<usize> {
+        self.first_endpoint_of(service)..self.first_endpoint_of(service + 1)
     }
 
-    /// A headless Service that has endpoints, by any number.
+    /// How many endpoints the Services before this one have.
+    pub(crate) fn first_endpoint_of(self, service: usize) -> usize {
+        service * self.endpoints / self.services
+    }
+
+    /// A headless Service for any number; of two Services or more, one is headless.
     pub(crate) fn headless(self, number: usize) -> usize {
-        (number * 2 + 1) % self.services.next_multiple_of(2).max(2)
+        (number * 2 + 1) % (self.services - self.services % 2)
+    }
+
+    /// The last headless Service.
+    pub(crate) fn last_headless(self) -> usize {
+        self.services - self.services % 2 - 1
+    }
+
+    /// A headless Service that is not there at first, for any number.
+    pub(crate) fn headless_beyond(self, number: usize) -> usize {
+        self.last_headless() + 2 * (number + 1)
     }
 }
 
@@ -89,9 +97,9 @@ pub(crate) fn namespace_name(number: usize) -> String {
     format!("team-{:02}", number % NAMESPACES)
 }
 
-/// The name of a Service's part of its endpoints.
-pub(crate) fn slice_name(service: usize, part: usize) -> String {
-    format!("{}-{:05x}", service_name(service), (service * 7919 + part) % 0x10_0000)
+/// The name of a Service's EndpointSlice, with letters behind the Service's name as the controller puts them.
+pub(crate) fn slice_name(service: usize) -> String {
+    format!("{}-{:05x}", service_name(service), service * 7_919 % 0x10_0000)
 }
 
 /// The name that a Service has in DNS.
@@ -104,7 +112,7 @@ pub(crate) fn dns_name(service: usize) -> String {
 }
 
 /// The address of an endpoint.
-pub(crate) fn pod_address(endpoint: usize) -> Ipv4Addr {
+fn pod_address(endpoint: usize) -> Ipv4Addr {
     Ipv4Addr::from_bits(FIRST_POD + endpoint as u32)
 }
 
@@ -114,7 +122,7 @@ pub(crate) fn replacement_address(number: usize) -> Ipv4Addr {
 }
 
 /// Whether an endpoint is ready at first.
-pub(crate) fn is_ready(endpoint: usize) -> bool {
+fn is_ready(endpoint: usize) -> bool {
     endpoint % NOT_READY_ONE_OF != NOT_READY_ONE_OF - 1
 }
 
@@ -136,7 +144,7 @@ fn labels(name: &str) -> Value {
     })
 }
 
-fn slice(number: usize, part: usize, endpoints: &[usize], owner: &Service) -> Result<EndpointSlice> {
+fn slice(number: usize, endpoints: Range<usize>, owner: &Service) -> Result<EndpointSlice> {
     let service = service_name(number);
     let mut labels = labels(&service);
     labels["kubernetes.io/service-name"] = json!(service);
@@ -145,13 +153,12 @@ fn slice(number: usize, part: usize, endpoints: &[usize], owner: &Service) -> Re
         labels["service.kubernetes.io/headless"] = json!("");
     }
     let endpoints: Vec<Value> = endpoints
-        .iter()
         .enumerate()
-        .map(|(at, one)| endpoint(number, at, *one))
+        .map(|(at, one)| endpoint(number, at, one))
         .collect();
     object(json!({
         "metadata": {
-            "name": slice_name(number, part),
+            "name": slice_name(number),
             "generateName": format!("{service}-"),
             "namespace": namespace_name(number),
             "labels": labels,
@@ -198,6 +205,8 @@ fn endpoint(service: usize, at: usize, number: usize) -> Value {
 mod tests {
     use std::collections::BTreeSet;
 
+    use k8s_openapi::api::discovery::v1::Endpoint;
+
     use super::*;
 
     const SMALL: Population = Population {
@@ -205,23 +214,26 @@ mod tests {
         endpoints: 3_000,
     };
 
+    fn endpoints_of(population: Population) -> Result<Vec<Endpoint>> {
+        let slice = |number| population.slice(number, &Population::service(number)?);
+        let slices: Result<Vec<EndpointSlice>> = (0..population.services).map(slice).collect();
+        Ok(slices?
+            .into_iter()
+            .flat_map(|slice| slice.endpoints.unwrap_or_default())
+            .collect())
+    }
+
     #[test]
-    fn every_endpoint_is_in_one_slice_under_an_address_of_its_own() -> Result<()> {
+    fn every_endpoint_is_there_once_under_an_address_of_its_own() -> Result<()> {
         for population in [
             SMALL,
             Population {
                 services: 7,
-                endpoints: 1_003,
+                endpoints: 103,
             },
         ] {
-            let mut addresses = BTreeSet::new();
-            for number in 0..population.services {
-                for slice in population.slices(number, &Population::service(number)?)? {
-                    let endpoints = slice.endpoints.unwrap_or_default();
-                    assert!(endpoints.len() <= ENDPOINTS_OF_SLICE);
-                    addresses.extend(endpoints.into_iter().flat_map(|endpoint| endpoint.addresses));
-                }
-            }
+            let endpoints = endpoints_of(population)?;
+            let addresses: BTreeSet<String> = endpoints.into_iter().flat_map(|endpoint| endpoint.addresses).collect();
             assert_eq!(addresses.len(), population.endpoints);
         }
         Ok(())
@@ -243,15 +255,10 @@ mod tests {
 
     #[test]
     fn a_few_endpoints_have_hostnames_and_a_few_are_not_ready() -> Result<()> {
-        let mut hostnames = 0;
-        let mut unready = 0;
-        for number in 0..SMALL.services {
-            let slices = SMALL.slices(number, &Population::service(number)?)?;
-            for endpoint in slices.into_iter().flat_map(|slice| slice.endpoints.unwrap_or_default()) {
-                hostnames += usize::from(endpoint.hostname.is_some());
-                unready += usize::from(endpoint.conditions.and_then(|conditions| conditions.ready) == Some(false));
-            }
-        }
+        let endpoints = endpoints_of(SMALL)?;
+        let hostnames = endpoints.iter().filter(|endpoint| endpoint.hostname.is_some()).count();
+        let is_unready = |endpoint: &&Endpoint| endpoint.conditions.as_ref().and_then(|it| it.ready) == Some(false);
+        let unready = endpoints.iter().filter(is_unready).count();
         assert_eq!(
             (hostnames, unready),
             (3_000 / STATEFUL_ONE_OF, 3_000 / NOT_READY_ONE_OF)
@@ -265,8 +272,8 @@ mod tests {
             let population = Population { services, endpoints: 9 };
             for number in 0..20 {
                 let service = population.headless(number);
-                assert!(is_headless(service));
-                assert!(service < services.next_multiple_of(2));
+                assert!(is_headless(service) && is_headless(population.headless_beyond(number)));
+                assert!(service < services);
             }
         }
     }

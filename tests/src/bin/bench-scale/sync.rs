@@ -1,0 +1,97 @@
+//! The first sync: how long it takes, and what it costs in processor time and memory.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Result, ensure};
+use kxdns_tests::usage::{Memory, kernel_memory, memory, processor_time};
+
+use crate::listings;
+use crate::probe::Expectation;
+use crate::server::{Rival, Server};
+use crate::stage::Stage;
+
+const LIMIT: Duration = Duration::from_secs(120);
+/// How exactly the times are known; asking more often would take processor time from the server.
+const PAUSE: Duration = Duration::from_millis(10);
+/// A server is at rest when it has been synced for so long.
+pub(crate) const REST: Duration = Duration::from_secs(10);
+
+/// What a first sync has shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Sync {
+    /// From the start of the process until it says that it is ready.
+    pub(crate) ready: Duration,
+    /// From the start of the process to the first right answer for the last Service.
+    pub(crate) answered: Duration,
+    /// From the first list until it says that it is ready, where the server tells when it listed.
+    pub(crate) from_list: Option<Duration>,
+    /// Processor time until it was ready and answered.
+    pub(crate) processor: Duration,
+    /// Memory at that time.
+    pub(crate) synced: Memory,
+    /// Memory [`REST`] later.
+    pub(crate) rest: Memory,
+    /// Memory of the BPF maps and programs, which is the kernel's.
+    pub(crate) kernel: u64,
+}
+
+/// Starts a server, awaits its first sync and then its rest, and hands it back running.
+pub(crate) fn sync(stage: &Stage, rival: Rival, last: &Expectation) -> Result<(Server, Sync)> {
+    let mut server = Server::start(stage, rival)?;
+    let [ready, answered] = await_both(&mut server, last)?;
+    let processor = processor_time(server.pid)?;
+    let synced = memory(server.pid)?;
+    let listings = listings::read(&server.process.output());
+    sleep(REST);
+    let sync = Sync {
+        ready: ready.monotonic - server.started,
+        answered: answered.monotonic - server.started,
+        from_list: listings::time_from_first(&listings, ready.wall),
+        processor,
+        synced,
+        rest: memory(server.pid)?,
+        kernel: kernel_memory(server.pid)?,
+    };
+    Ok((server, sync))
+}
+
+/// A moment by both clocks: the log has only the wall's.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    monotonic: Instant,
+    wall: SystemTime,
+}
+
+impl Moment {
+    fn now() -> Moment {
+        Moment {
+            monotonic: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+}
+
+/// When the server said that it was ready, and when it first answered rightly.
+fn await_both(server: &mut Server, last: &Expectation) -> Result<[Moment; 2]> {
+    let mut probe = server.probe()?;
+    let (mut ready, mut answered) = (None, None);
+    loop {
+        if ready.is_none() && server.is_ready() {
+            ready = Some(Moment::now());
+        }
+        if answered.is_none() && probe.is_right(last)? {
+            answered = Some(Moment::now());
+        }
+        if let (Some(ready), Some(answered)) = (ready, answered) {
+            return Ok([ready, answered]);
+        }
+        server.ensure_alive()?;
+        let name = server.rival.name();
+        ensure!(
+            server.started.elapsed() < LIMIT,
+            "{name}: ready {ready:?}, right answer {answered:?}"
+        );
+        sleep(PAUSE);
+    }
+}
