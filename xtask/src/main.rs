@@ -13,6 +13,7 @@ mod ci;
 mod demo;
 mod differential;
 mod fuzz;
+mod hostile;
 mod lint;
 mod setup;
 mod step;
@@ -61,6 +62,8 @@ enum Task {
         #[arg(long)]
         keep: bool,
     },
+    /// Sends kxdns and CoreDNS the same hostile messages, as root.
+    Hostile(hostile::Messages),
     /// Measures, as root.
     Bench {
         #[command(subcommand)]
@@ -101,6 +104,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Lint => lint::run(&steps),
         Task::Test { arguments } => test::run(&steps, &arguments),
         Task::Demo { keep } => demo::run(&steps, keep),
+        Task::Hostile(messages) => hostile::run(&steps, &messages),
         Task::Bench { benchmark } => bench::run(&steps, &benchmark),
         Task::Differential { scope } => differential::run(&steps, &scope),
         Task::Fuzz { target, seconds } => fuzz::run(&steps, target.as_deref(), seconds),
