@@ -269,11 +269,7 @@ impl<'a> Rules<'a> {
             if aliases.len() > MAX_ALIASES {
                 return Answer::Records(Records::default());
             }
-            found = match text(&labels).as_deref() {
-                // As in CoreDNS: what is not made of objects is no target.
-                None | Some(["ns", "dns"]) => Found::Absent,
-                Some(labels) => self.decide(labels, qtype),
-            };
+            found = text(&labels).map_or(Found::Absent, |labels| self.decide(&labels, qtype));
         }
         match found {
             Found::Records { data, .. } if data.is_empty() && !aliases.is_empty() => {
@@ -492,8 +488,8 @@ impl<'a> Rules<'a> {
                 let addresses = glue.into_iter().map(|(_, address)| address);
                 Found::data(addresses.filter_map(|address| address_data(address, qtype)).collect())
             }
-            // As CoreDNS has it: there is one name with TXT records.
-            (qtype::TXT, _) => Found::Absent,
+            // As CoreDNS has it.
+            (qtype::PTR | qtype::TXT, _) => Found::Absent,
             _ => Found::NODATA,
         }
     }
@@ -926,7 +922,6 @@ mod tests {
                 ("loop.n1.svc", "CNAME", "CNAME loop.n1.svc.cluster.local"),
                 ("number.n1.svc", "A", ABSENT),
                 ("number.n1.svc", "CNAME", ABSENT),
-                ("server.n1.svc", "A", NODATA),
             ],
         );
     }
@@ -1037,7 +1032,18 @@ mod tests {
             dns_service: Some(key("n1", "web")),
             ..INSECURE
         };
-        check(&options, &[("", "NS", "NS web.n1.svc; +10.96.0.1 +fd00::1")]);
+        check(
+            &options,
+            &[
+                ("", "NS", "NS web.n1.svc; +10.96.0.1 +fd00::1"),
+                (
+                    "server.n1.svc",
+                    "A",
+                    "CNAME ns.dns.cluster.local; ns.dns.cluster.local A 10.96.0.1",
+                ),
+                ("ns.dns", "PTR", ABSENT),
+            ],
+        );
         let noendpoints = Options {
             noendpoints: true,
             ..options.clone()
@@ -1162,6 +1168,7 @@ mod tests {
                 "CNAME" => qtype::CNAME,
                 "MX" => 15,
                 "NS" => qtype::NS,
+                "PTR" => qtype::PTR,
                 "SRV" => qtype::SRV,
                 "TXT" => qtype::TXT,
                 other => panic!("no type: {other}"),

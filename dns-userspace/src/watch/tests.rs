@@ -183,7 +183,8 @@ async fn follows_every_kind_until_it_is_told_to_end() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = client(&endpoint(listener.local_addr().unwrap())).await.unwrap();
     let requests = Arc::<Mutex<Vec<String>>>::default();
-    let replies = [stream(&[end_of_list("1")]), stream(&[end_of_list("1")])];
+    // They stay open: a kind that came back at once would take the other's.
+    let replies = [open_stream(&[end_of_list("1")]), open_stream(&[end_of_list("1")])];
     tokio::spawn(serve(listener, replies.into(), requests.clone()));
     let resource = |kind, selector: &str| Resource {
         kind,
