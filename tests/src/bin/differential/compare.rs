@@ -131,8 +131,9 @@ fn is_name_server_in_capitals(case: &Case<'_>) -> bool {
         [first, second] => first == "dns" && second == "ns",
         _ => false,
     });
-    let found = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR;
-    capitals && name_server && case.other.meaning().is_some_and(found)
+    let told = |meaning: &Meaning| meaning.answer().iter().any(|fact| fact.owner.starts_with("ns.dns."));
+    let found = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR && (name_server || told(meaning));
+    capitals && case.other.meaning().is_some_and(found)
 }
 
 fn is_silence_about_an_address(case: &Case<'_>) -> bool {

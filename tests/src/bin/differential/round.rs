@@ -122,7 +122,7 @@ fn ask_both(
     Ok(found)
 }
 
-/// Asks once more about a difference, and reduces the cluster to what shows it if it is of a new sort.
+/// Looks into a difference of a new sort: asks once more, and reduces the cluster to what shows it.
 fn examine<'a>(
     servers: [Server<'a>; 2],
     writer: &mut Writer<'_>,
@@ -131,13 +131,13 @@ fn examine<'a>(
     (question, first): &Difference,
     report: &mut Report,
 ) -> Result<[Server<'a>; 2]> {
-    let mut servers = servers;
+    if !report.is_new(plan, question, first) {
+        return Ok(servers);
+    }
+    let mut servers = forget(servers, plan)?;
     let replies = ask_once(&mut servers, question)?;
     if !differ(plan, question, &replies) {
         report.passing(plan, question, first)?;
-        return Ok(servers);
-    }
-    if !report.is_new(plan, question, &replies) {
         return Ok(servers);
     }
     let [coredns, other] = &replies;
