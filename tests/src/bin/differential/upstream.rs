@@ -80,6 +80,7 @@ fn write(query: &Message<&[u8]>, cut: bool) -> Result<Vec<u8>> {
     let first = name.first().to_string().to_ascii_lowercase();
     let mut builder = MessageBuilder::new_vec().start_answer(query, rcode(&first, &name))?;
     builder.header_mut().set_ra(true);
+    builder.header_mut().set_cd(query.header().cd());
     builder.header_mut().set_tc(cut);
     let before = builder.counts().ancount();
     if !cut {
