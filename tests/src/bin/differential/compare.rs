@@ -125,7 +125,9 @@ fn is_text_of_the_tree(case: &Case<'_>) -> bool {
 
 fn is_name_server_in_capitals(case: &Case<'_>) -> bool {
     let labels = &case.question.name.0;
-    let capitals = labels.iter().flatten().any(u8::is_ascii_uppercase);
+    // What was asked in capitals before may come from the cache.
+    let cached = case.corefile.caches() && labels_below(case.question, &[CLUSTER]).is_none();
+    let capitals = cached || labels.iter().flatten().any(u8::is_ascii_uppercase);
     let name_server = labels_below(case.question, &ZONES).is_some_and(|labels| match labels.as_slice() {
         [] => case.question.rtype == Rtype::NS.to_int(),
         [first, second] => first == "dns" && second == "ns",
