@@ -97,20 +97,19 @@ pub(crate) fn aspects(first: &Reply, second: &Reply) -> Vec<&'static str> {
         .collect()
 }
 
-/// The question's labels from right to left in lower case, without the zone; `None` outside of it.
-fn labels_in_zone(question: &Question) -> Option<Vec<String>> {
+/// The question's labels from right to left in lower case, without the zone; `None` outside of all zones.
+fn labels_below(question: &Question, zones: &[[&str; 2]]) -> Option<Vec<String>> {
     let labels = question.name.0.iter().rev();
     let lower: Vec<String> = labels
         .map(|label| String::from_utf8_lossy(label).to_ascii_lowercase())
         .collect();
-    lower
-        .strip_prefix(&["local".to_owned(), "cluster".to_owned()])
-        .map(<[String]>::to_vec)
+    let (zone, below) = lower.split_at_checked(2)?;
+    zones.iter().any(|known| known == zone).then(|| below.to_vec())
 }
 
-fn is_reverse_zone(question: &Question) -> bool {
-    matches!(question.name.lower().as_str(), "in-addr.arpa." | "ip6.arpa.")
-}
+const CLUSTER: [&str; 2] = ["local", "cluster"];
+/// CoreDNS answers in each of its zones as in the cluster's.
+const ZONES: [[&str; 2]; 3] = [CLUSTER, ["arpa", "in-addr"], ["arpa", "ip6"]];
 
 fn is_text_of_the_tree(case: &Case<'_>) -> bool {
     let level = |labels: Vec<String>| match labels.as_slice() {
@@ -120,21 +119,23 @@ fn is_text_of_the_tree(case: &Case<'_>) -> bool {
     };
     let nodata = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR && meaning.answer().is_empty();
     case.question.rtype == Rtype::TXT.to_int()
-        && (is_reverse_zone(case.question) || labels_in_zone(case.question).is_some_and(level))
+        && labels_below(case.question, &ZONES).is_some_and(level)
         && case.other.meaning().is_some_and(nodata)
 }
 
 fn is_name_server_in_capitals(case: &Case<'_>) -> bool {
     let labels = &case.question.name.0;
-    let capitals = labels.iter().flatten().any(u8::is_ascii_uppercase);
-    let name_server = labels_in_zone(case.question).is_some_and(|labels| match labels.as_slice() {
+    // What was asked in capitals before may come from the cache.
+    let cached = case.corefile.caches() && labels_below(case.question, &[CLUSTER]).is_none();
+    let capitals = cached || labels.iter().flatten().any(u8::is_ascii_uppercase);
+    let name_server = labels_below(case.question, &ZONES).is_some_and(|labels| match labels.as_slice() {
         [] => case.question.rtype == Rtype::NS.to_int(),
         [first, second] => first == "dns" && second == "ns",
         _ => false,
     });
-    let zone = is_reverse_zone(case.question) && case.question.rtype == Rtype::NS.to_int();
-    let found = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR;
-    capitals && (name_server || zone) && case.other.meaning().is_some_and(found)
+    let told = |meaning: &Meaning| meaning.answer().iter().any(|fact| fact.owner.starts_with("ns.dns."));
+    let found = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR && (name_server || told(meaning));
+    capitals && case.other.meaning().is_some_and(found)
 }
 
 fn is_silence_about_an_address(case: &Case<'_>) -> bool {
@@ -156,7 +157,7 @@ fn is_cached(case: &Case<'_>) -> bool {
         return false;
     };
     let alias = coredns.answer().iter().any(|fact| fact.rtype == Rtype::CNAME);
-    let outside = labels_in_zone(case.question).is_none();
+    let outside = labels_below(case.question, &[CLUSTER]).is_none();
     // Owners that another client has spelled keep their letter case in the cache, and are then not compressed.
     let truncated = coredns.truncated || other.truncated;
     let same = || {
@@ -174,6 +175,10 @@ fn is_cached(case: &Case<'_>) -> bool {
 fn uncached(meaning: &Meaning) -> Meaning {
     let mut plain = meaning.clone();
     plain.flags = plain.flags.replace(" AA", "");
+    if plain.flags.contains("opcode") {
+        // To a NOTIFY the upstream's reply carries RD, and the cache's does not.
+        plain.flags = plain.flags.replace(" RD", "");
+    }
     for fact in plain.sections.iter_mut().flatten() {
         fact.ttl = 0;
     }

@@ -53,8 +53,14 @@ impl Report {
     }
 
     /// Tells of a difference that was gone when it was looked at again.
-    pub(crate) fn passing(&self, plan: &Plan<'_>, question: &Question) -> Result<()> {
-        tell(&format!("PASSING DIFFERENCE at {question}; {}", command(plan)))
+    pub(crate) fn passing(&self, plan: &Plan<'_>, question: &Question, replies: &[Reply; 2]) -> Result<()> {
+        let [coredns, other] = replies;
+        tell(&format!(
+            "PASSING DIFFERENCE in {}\n{question}\n\nCoreDNS: {coredns}\n{:?}: {other}\nagain: {}\n",
+            aspects(coredns, other).join(", "),
+            plan.other,
+            command(plan)
+        ))
     }
 
     /// Tells of a difference with the objects that show it.

@@ -31,6 +31,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) terminating: BTreeSet<String>,
 }
 
+/// A question, and the replies that differ.
+type Difference = (Question, [Reply; 2]);
+
 /// Plays one cluster.
 pub(crate) fn play(
     stage: &Stage,
@@ -65,8 +68,8 @@ pub(crate) fn play(
         plan.terminating = snapshot.terminating();
         let asked = questions(&mut maker.dice, &snapshot, plan.questions / BATCHES);
         let found = ask_both(&mut servers, plan, &asked, totals)?;
-        for question in found {
-            servers = examine(servers, writer, plan, &world, &question, report)?;
+        for difference in found {
+            servers = examine(servers, writer, plan, &world, &difference, report)?;
         }
     }
     totals.clusters += 1;
@@ -87,13 +90,13 @@ pub(crate) fn forget<'a>(servers: [Server<'a>; 2], plan: &Plan<'_>) -> Result<[S
     Ok([first.restart()?, second])
 }
 
-/// Asks both servers, and returns the questions at which they differ.
+/// Asks both servers, and returns where they differ.
 fn ask_both(
     servers: &mut [Server<'_>; 2],
     plan: &Plan<'_>,
     asked: &[Question],
     totals: &mut Totals,
-) -> Result<Vec<Question>> {
+) -> Result<Vec<Difference>> {
     let [first, second] = servers;
     let (coredns, other) = thread::scope(|scope| {
         let coredns = scope.spawn(|| first.asker.ask_all(asked));
@@ -113,28 +116,28 @@ fn ask_both(
         });
         totals.count(question, coredns, verdict);
         if verdict == Verdict::Different {
-            found.push(question.clone());
+            found.push((question.clone(), [coredns.clone(), other.clone()]));
         }
     }
     Ok(found)
 }
 
-/// Asks once more about a difference, and reduces the cluster to what shows it if it is of a new sort.
+/// Looks into a difference of a new sort: asks once more, and reduces the cluster to what shows it.
 fn examine<'a>(
     servers: [Server<'a>; 2],
     writer: &mut Writer<'_>,
     plan: &Plan<'_>,
     world: &World,
-    question: &Question,
+    (question, first): &Difference,
     report: &mut Report,
 ) -> Result<[Server<'a>; 2]> {
-    let mut servers = servers;
-    let replies = ask_once(&mut servers, question)?;
-    if !differ(plan, question, &replies) {
-        report.passing(plan, question)?;
+    if !report.is_new(plan, question, first) {
         return Ok(servers);
     }
-    if !report.is_new(plan, question, &replies) {
+    let mut servers = forget(servers, plan)?;
+    let replies = ask_once(&mut servers, question)?;
+    if !differ(plan, question, &replies) {
+        report.passing(plan, question, first)?;
         return Ok(servers);
     }
     let [coredns, other] = &replies;

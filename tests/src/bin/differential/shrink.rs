@@ -9,7 +9,7 @@ use crate::stage::Server;
 use crate::world::{Key, World};
 use crate::writer::Writer;
 
-/// Leaves objects out, half of all at first and one at a time at last, as long as the difference stays. The cluster is
+/// Leaves objects out, all at first and one at a time at last, as long as the difference stays. The cluster is
 /// as before afterwards.
 pub(crate) fn shrink<'a>(
     mut servers: [Server<'a>; 2],
@@ -19,7 +19,8 @@ pub(crate) fn shrink<'a>(
     (question, aspects): (&Question, &[&str]),
 ) -> Result<([Server<'a>; 2], World)> {
     let mut least = world.clone();
-    let mut size = world.len().div_ceil(2);
+    // At first without any: many differences have nothing to do with the objects.
+    let mut size = world.len();
     while size > 0 {
         let keys: Vec<Key> = least.keys().cloned().collect();
         for left_out in keys.chunks(size) {

@@ -6,8 +6,9 @@ use std::io::{Error, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kxdns_tests::namespace::Namespace;
+use kxdns_tests::wait::until;
 
 use crate::ask::SERVER;
 use crate::meaning::Reply;
@@ -15,6 +16,7 @@ use crate::question::Question;
 
 /// How many questions are on a connection at a time.
 const PIPELINED: usize = 16;
+const START_LIMIT: Duration = Duration::from_secs(10);
 /// Nothing is lost over TCP: what takes longer never comes.
 const LIMIT: Duration = Duration::from_millis(2500);
 
@@ -48,9 +50,10 @@ fn ask_each(
     Ok(())
 }
 
+/// Connects as soon as the server listens: it may serve UDP before.
 fn connect(namespace: &Namespace) -> Result<TcpStream> {
-    let stream = namespace.inside(|| TcpStream::connect_timeout(&SERVER, LIMIT))?;
-    let stream = stream.context("the server takes no TCP connection")?;
+    let try_once = || namespace.inside(|| TcpStream::connect_timeout(&SERVER, LIMIT));
+    let stream = until("a TCP connection", START_LIMIT, || Ok(try_once()?.ok()))?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_nodelay(true)?;
     Ok(stream)

@@ -80,6 +80,7 @@ fn write(query: &Message<&[u8]>, cut: bool) -> Result<Vec<u8>> {
     let first = name.first().to_string().to_ascii_lowercase();
     let mut builder = MessageBuilder::new_vec().start_answer(query, rcode(&first, &name))?;
     builder.header_mut().set_ra(true);
+    builder.header_mut().set_cd(query.header().cd());
     builder.header_mut().set_tc(cut);
     let before = builder.counts().ancount();
     if !cut {
@@ -97,12 +98,16 @@ fn write(query: &Message<&[u8]>, cut: bool) -> Result<Vec<u8>> {
 
 fn rcode(first: &str, name: &Name<Vec<u8>>) -> Rcode {
     match first {
-        "nx" => Rcode::NXDOMAIN,
         "servfail" => Rcode::SERVFAIL,
         "refused" => Rcode::REFUSED,
-        _ if name.to_string().to_ascii_lowercase().ends_with("arpa") && first != "1" => Rcode::NXDOMAIN,
+        _ if is_absent(first, name) => Rcode::NXDOMAIN,
         _ => Rcode::NOERROR,
     }
+}
+
+/// Whether there is no such name: of reverse names there are only those that end with 1.
+fn is_absent(first: &str, name: &Name<Vec<u8>>) -> bool {
+    first == "nx" || first != "1" && name.to_string().to_ascii_lowercase().ends_with("arpa")
 }
 
 type Builder = AnswerBuilder<Vec<u8>>;
@@ -110,7 +115,8 @@ type Builder = AnswerBuilder<Vec<u8>>;
 fn push(builder: &mut Builder, first: &str, name: &Name<Vec<u8>>, rtype: Rtype, class: Class) -> Result<()> {
     let target: Name<Vec<u8>> = Name::vec_from_str("www.example.com")?;
     let host = match first {
-        "nx" | "servfail" | "refused" | "nodata" => return Ok(()),
+        "servfail" | "refused" | "nodata" => return Ok(()),
+        _ if is_absent(first, name) => return Ok(()),
         "alias" => {
             builder.push((name, class, TTL, Cname::new(&target)))?;
             &target

@@ -76,6 +76,7 @@ fn alter_slice(maker: &mut Maker, world: &mut World, key: &Key) {
     match maker.dice.below(4) {
         0 => body["ports"] = slices::ports(&mut maker.dice),
         1 => body["metadata"]["labels"][slices::SERVICE_NAME] = json!(maker.dice.word(&words::SERVICES)),
+        _ if body["metadata"]["labels"].get(slices::SERVICE_NAME).is_none() => {}
         _ => {
             let ipv6 = body["addressType"] == "IPv6";
             body["endpoints"] = slices::endpoints(maker, &key.namespace, ipv6);
