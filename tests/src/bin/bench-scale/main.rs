@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cells;
 mod changes;
 mod fill;
 mod listings;
@@ -74,7 +75,7 @@ fn main() -> Result<()> {
     bench.measure_syncs(full)?;
     bench.measure_changes(1, full)?;
     bench.measure_relists(full)?;
-    let [kxdns, coredns] = &bench.figures;
+    let [kxdns, coredns] = bench.figures;
     report::tell([small, full], kxdns, coredns);
     Ok(())
 }
