@@ -153,7 +153,7 @@ mod testing {
     }
 
     fn list(services: Vec<Object>) -> Vec<Event> {
-        let namespace = Some(Object::Namespace("default".into())).filter(|_| !services.is_empty());
+        let namespace = (!services.is_empty()).then(|| Object::Namespace("default".into()));
         let namespaces = Event::list(Kind::Namespace, namespace.into_iter().collect());
         namespaces.chain(Event::list(Kind::Service, services)).collect()
     }

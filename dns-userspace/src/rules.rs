@@ -269,7 +269,11 @@ impl<'a> Rules<'a> {
             if aliases.len() > MAX_ALIASES {
                 return Answer::Records(Records::default());
             }
-            found = text(&labels).map_or(Found::Absent, |labels| self.decide(&labels, qtype));
+            found = match text(&labels).as_deref() {
+                // As in CoreDNS: what is not made of objects is no target.
+                None | Some(["ns", "dns"]) => Found::Absent,
+                Some(labels) => self.decide(labels, qtype),
+            };
         }
         match found {
             Found::Records { data, .. } if data.is_empty() && !aliases.is_empty() => {
@@ -330,7 +334,12 @@ impl<'a> Rules<'a> {
         if self.services.service(key).filter(is_headless).is_none() || !self.has_namespace(&key.namespace) {
             return Found::Absent;
         }
-        let mut places = self.places(key, Part::Whole, |_, endpoint| endpoint.zone.as_deref() == Some(zone));
+        let inside = self
+            .endpoints(key)
+            .filter(|(_, endpoint)| endpoint.zone.as_deref() == Some(zone));
+        let inside: HashSet<_> = inside.map(|(_, endpoint)| endpoint.address).collect();
+        // An address that stands twice counts twice, be it in the zone only once.
+        let mut places = self.places(key, Part::Whole, |_, endpoint| inside.contains(&endpoint.address));
         if places.0.is_empty() && prefer {
             places = self.places(key, Part::Whole, |_, _| true);
         }
@@ -441,7 +450,7 @@ impl<'a> Rules<'a> {
         let mut services: Vec<_> = own()
             .flat_map(|address| self.cluster.local().endpoint_services_at(*address))
             .collect();
-        if services.is_empty() {
+        if services.is_empty() && !self.options.noendpoints {
             let exists = |key: &&ObjectKey| self.cluster.local().service(key).is_some();
             services.extend(self.options.dns_service.as_ref().filter(exists));
         }
@@ -917,6 +926,7 @@ mod tests {
                 ("loop.n1.svc", "CNAME", "CNAME loop.n1.svc.cluster.local"),
                 ("number.n1.svc", "A", ABSENT),
                 ("number.n1.svc", "CNAME", ABSENT),
+                ("server.n1.svc", "A", NODATA),
             ],
         );
     }
@@ -1018,6 +1028,26 @@ mod tests {
         );
         check(&at("10.0.0.1"), &[("ns.dns", "A", "A 10.0.0.2; A 10.0.0.1")]);
         check(&at("127.0.0.1"), &[("", "NS", NODATA), ("ns.dns", "A", NODATA)]);
+    }
+
+    #[test]
+    fn the_name_server_is_the_dns_service_where_nobody_has_its_addresses() {
+        let options = Options {
+            local: vec![[192, 0, 2, 1].into()],
+            dns_service: Some(key("n1", "web")),
+            ..INSECURE
+        };
+        check(&options, &[("", "NS", "NS web.n1.svc; +10.96.0.1 +fd00::1")]);
+        let noendpoints = Options {
+            noendpoints: true,
+            ..options.clone()
+        };
+        check(&noendpoints, &[("", "NS", "NS ns.dns; +192.0.2.1")]);
+        let gone = Options {
+            dns_service: Some(key("n1", "gone")),
+            ..options
+        };
+        check(&gone, &[("", "NS", "NS ns.dns; +192.0.2.1")]);
     }
 
     #[test]
@@ -1215,6 +1245,7 @@ mod tests {
                     external("dangling", "nothing.n1.svc.cluster.local"),
                     external("loop", "loop.n1.svc.cluster.local"),
                     external("number", "10.0.0.1"),
+                    external("server", "ns.dns.cluster.local"),
                 ],
             ),
             (

@@ -177,8 +177,11 @@ fn read_events(folder: &Path) -> Result<Vec<Event>> {
         ("pods", Kind::Pod),
     ] {
         let objects = lists.remove(list).context("no such list")?;
-        let read = |object: &Box<RawValue>| -> Option<Object> { read(kind, object.get()).ok()?.object };
-        events.extend(Event::list(kind, objects.iter().filter_map(read).collect()));
+        let read = |object: &RawValue| -> Option<Object> { read(kind, object.get()).ok()?.object };
+        events.extend(Event::list(
+            kind,
+            objects.iter().filter_map(|object| read(object)).collect(),
+        ));
     }
     Ok(events)
 }

@@ -1,8 +1,8 @@
-//! Thousands of hostile messages, to CoreDNS 1.14.7 and to kxdns beside it on the same API server: what one of them
-//! answers, passes over in silence or hangs up on, the other does too.
+//! Hostile messages to two CoreDNS 1.14.7 on the same API server: what one of them answers, passes over in silence or
+//! hangs up on, the other does too. This shows that `cargo xtask hostile`, which asks kxdns instead of the second, finds
+//! only what is there.
 //!
-//! The messages are made of a seed, which `KXDNS_SEED` changes. What they disagree on is shrunk and shown as bytes, with
-//! both replies.
+//! The messages are made of a seed, which `KXDNS_SEED` changes.
 
 use std::env;
 
@@ -11,41 +11,9 @@ use kxdns_tests::hostile::compare::Comparison;
 use kxdns_tests::hostile::stage::Stage;
 
 /// How many messages go over each transport.
-const MESSAGES: u16 = 6000;
+const MESSAGES: u16 = 600;
 /// How many connections carry several of them.
-const CONVERSATIONS: u16 = 600;
-
-#[test]
-fn datagrams_are_answered_as_by_coredns() -> Result<()> {
-    let stage = Stage::build()?;
-    let agent = stage.start_agent()?;
-    let mut comparison = Comparison::new(&stage, seed()?);
-    comparison.send_datagrams(MESSAGES)?;
-    check(&comparison)?;
-    agent.stop()
-}
-
-#[test]
-fn connections_are_answered_as_by_coredns() -> Result<()> {
-    let stage = Stage::build()?;
-    let agent = stage.start_agent()?;
-    let mut comparison = Comparison::new(&stage, seed()?);
-    comparison.send_messages(MESSAGES)?;
-    comparison.have_conversations(CONVERSATIONS)?;
-    comparison.time_connections()?;
-    check(&comparison)?;
-    agent.stop()
-}
-
-#[test]
-fn odd_replies_of_an_upstream_are_treated_as_by_coredns() -> Result<()> {
-    let stage = Stage::build()?;
-    let agent = stage.start_agent()?;
-    let mut comparison = Comparison::new(&stage, seed()?);
-    comparison.ask_for_oddities()?;
-    check(&comparison)?;
-    agent.stop()
-}
+const CONVERSATIONS: u16 = 60;
 
 /// Without this, a disagreement might be the test's own doing.
 #[test]
@@ -53,9 +21,9 @@ fn coredns_agrees_with_itself() -> Result<()> {
     let stage = Stage::build()?;
     let _twin = stage.start_twin()?;
     let mut comparison = Comparison::new(&stage, seed()?);
-    comparison.send_datagrams(MESSAGES / 10)?;
-    comparison.send_messages(MESSAGES / 10)?;
-    comparison.have_conversations(CONVERSATIONS / 10)?;
+    comparison.send_datagrams(MESSAGES)?;
+    comparison.send_messages(MESSAGES)?;
+    comparison.have_conversations(CONVERSATIONS)?;
     comparison.ask_for_oddities()?;
     check(&comparison)
 }

@@ -11,7 +11,9 @@ mod bench;
 mod build;
 mod ci;
 mod demo;
+mod differential;
 mod fuzz;
+mod hostile;
 mod lint;
 mod setup;
 mod step;
@@ -60,10 +62,17 @@ enum Task {
         #[arg(long)]
         keep: bool,
     },
+    /// Sends kxdns and CoreDNS the same hostile messages, as root.
+    Hostile(hostile::Messages),
     /// Measures, as root.
     Bench {
         #[command(subcommand)]
         benchmark: bench::Benchmark,
+    },
+    /// Asks kxdns and a running CoreDNS the same about random clusters, as root, and fails if their replies differ.
+    Differential {
+        #[command(flatten)]
+        scope: differential::Scope,
     },
     /// Fuzzes what reads bytes: the Corefile, objects, names, frames, the rules. The ordinary tests replay its corpora.
     Fuzz {
@@ -95,7 +104,9 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Lint => lint::run(&steps),
         Task::Test { arguments } => test::run(&steps, &arguments),
         Task::Demo { keep } => demo::run(&steps, keep),
+        Task::Hostile(messages) => hostile::run(&steps, &messages),
         Task::Bench { benchmark } => bench::run(&steps, &benchmark),
+        Task::Differential { scope } => differential::run(&steps, &scope),
         Task::Fuzz { target, seconds } => fuzz::run(&steps, target.as_deref(), seconds),
         Task::Ci => ci::run(&steps),
     }

@@ -246,7 +246,7 @@ mod tests {
             let mut written = Vec::new();
             for (index, owner) in names.iter().enumerate() {
                 let target = names[(index + 1) % names.len()].clone();
-                for data in datas(index as u16, target) {
+                for data in each_data(index as u16, target) {
                     let record = Record { owner: owner.clone(), ttl: index as u32, data };
                     if writer.record(Section::Answer, &record).is_err() {
                         break;
@@ -269,7 +269,7 @@ mod tests {
         }
     }
 
-    fn datas(number: u16, target: WireName) -> [Data; 4] {
+    fn each_data(number: u16, target: WireName) -> [Data; 4] {
         [
             Data::A([10, 0, 0, number as u8].into()),
             Data::Srv {

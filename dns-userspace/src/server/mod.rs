@@ -85,7 +85,8 @@ pub async fn serve(
     metrics: ServerMetrics,
     shutdown: CancellationToken,
 ) {
-    if shutdown.run_until_cancelled(start).await.is_none() {
+    // Who listens nowhere waits for nothing.
+    if !listeners.udp.is_empty() && shutdown.run_until_cancelled(start).await.is_none() {
         return;
     }
     let responder = Arc::new(Responder::new(zones, routes, metrics));

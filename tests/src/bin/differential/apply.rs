@@ -110,6 +110,8 @@ fn is_changeable(kind: Kind, old: &Value, new: &Value) -> bool {
     let same = |path: &str| old.pointer(path) == new.pointer(path);
     match kind {
         Kind::Namespace => true,
+        // The node port that the API server chooses for a new port is now and then one that the Service has already.
+        Kind::Service if old["spec"]["type"] == "NodePort" || old["spec"]["type"] == "LoadBalancer" => false,
         Kind::Service => [
             "/spec/type",
             "/spec/clusterIPs",

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -29,6 +31,8 @@ pub(crate) struct Asker<'a> {
     namespace: &'a Namespace,
     socket: UdpSocket,
     next_id: u16,
+    /// The addresses of the server's pod.
+    own: Vec<String>,
 }
 
 /// A question that waits for its reply.
@@ -40,12 +44,14 @@ struct Waiting {
 
 impl<'a> Asker<'a> {
     pub(crate) fn new(namespace: &'a Namespace) -> Result<Asker<'a>> {
+        let own = addresses_of(namespace)?;
         let socket = namespace.udp_to(SERVER)?;
         socket.set_read_timeout(Some(TICK))?;
         Ok(Asker {
             namespace,
             socket,
             next_id: 0,
+            own,
         })
     }
 
@@ -53,8 +59,16 @@ impl<'a> Asker<'a> {
     pub(crate) fn ask_all(&mut self, questions: &[Question]) -> Result<Vec<Reply>> {
         let mut replies = vec![Reply::Silence; questions.len()];
         let (tcp, udp): (Vec<usize>, Vec<usize>) = (0..questions.len()).partition(|place| questions[*place].tcp);
-        tcp::ask(self.namespace, questions, &tcp, &mut replies)?;
-        self.ask_udp(questions, &udp, &mut replies)?;
+        let namespace = self.namespace;
+        let over_tcp = thread::scope(|scope| {
+            let over_tcp = scope.spawn(|| tcp::ask(namespace, questions, &tcp));
+            self.ask_udp(questions, &udp, &mut replies)?;
+            over_tcp.join().unwrap_or_else(|panic| resume_unwind(panic))
+        });
+        for (place, reply) in over_tcp? {
+            replies[place] = reply;
+        }
+        replies.iter_mut().for_each(|reply| reply.hide_own(&self.own));
         Ok(replies)
     }
 
@@ -126,6 +140,13 @@ impl<'a> Asker<'a> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// All addresses of a namespace, as `ip` tells them: `1: lo    inet 127.0.0.1/8 scope host lo ...`.
+fn addresses_of(namespace: &Namespace) -> Result<Vec<String>> {
+    let told = namespace.run("ip", ["-oneline", "address", "show"])?;
+    let address = |line: &str| Some(line.split_whitespace().nth(3)?.split('/').next()?.to_owned());
+    Ok(told.lines().filter_map(address).collect())
 }
 
 fn is_silence(kind: ErrorKind) -> bool {

@@ -1,5 +1,7 @@
 //! Whether two replies mean the same, and the few cases in which they need not.
 
+use std::collections::BTreeSet;
+
 use domain::base::Rtype;
 use domain::base::iana::OptRcode;
 
@@ -13,6 +15,8 @@ pub(crate) struct Case<'a> {
     pub(crate) question: &'a Question,
     pub(crate) coredns: &'a Reply,
     pub(crate) other: &'a Reply,
+    /// The names of Pods that are terminating.
+    pub(crate) terminating: &'a BTreeSet<String>,
 }
 
 /// What the comparison of two replies came to.
@@ -32,7 +36,7 @@ struct Deviation {
 }
 
 /// All differences on purpose.
-const DEVIATIONS: [Deviation; 4] = [
+const DEVIATIONS: [Deviation; 5] = [
     // CoreDNS denies names by TXT that it has by A; a resolver that heeds RFC 8020 would then drop all below.
     Deviation {
         name: "TXT at a name without records is NODATA",
@@ -47,6 +51,11 @@ const DEVIATIONS: [Deviation; 4] = [
     Deviation {
         name: "a slice of no Service has no PTR records",
         holds: is_silence_about_an_address,
+    },
+    // CoreDNS forgets them at its next start, and not before they are gone; to kxdns they are gone at once.
+    Deviation {
+        name: "under `pods verified` a terminating Pod has no name",
+        holds: is_terminating_pod,
     },
     // CoreDNS's cache sets AA and counts TTLs down, and gives all records of a reply the lowest; kxdns asks anew.
     Deviation {
@@ -99,6 +108,10 @@ fn labels_in_zone(question: &Question) -> Option<Vec<String>> {
         .map(<[String]>::to_vec)
 }
 
+fn is_reverse_zone(question: &Question) -> bool {
+    matches!(question.name.lower().as_str(), "in-addr.arpa." | "ip6.arpa.")
+}
+
 fn is_text_of_the_tree(case: &Case<'_>) -> bool {
     let level = |labels: Vec<String>| match labels.as_slice() {
         [] => true,
@@ -107,7 +120,7 @@ fn is_text_of_the_tree(case: &Case<'_>) -> bool {
     };
     let nodata = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR && meaning.answer().is_empty();
     case.question.rtype == Rtype::TXT.to_int()
-        && labels_in_zone(case.question).is_some_and(level)
+        && (is_reverse_zone(case.question) || labels_in_zone(case.question).is_some_and(level))
         && case.other.meaning().is_some_and(nodata)
 }
 
@@ -119,17 +132,23 @@ fn is_name_server_in_capitals(case: &Case<'_>) -> bool {
         [first, second] => first == "dns" && second == "ns",
         _ => false,
     });
-    capitals
-        && name_server
-        && case
-            .other
-            .meaning()
-            .is_some_and(|meaning| meaning.rcode == OptRcode::NOERROR)
+    let zone = is_reverse_zone(case.question) && case.question.rtype == Rtype::NS.to_int();
+    let found = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR;
+    capitals && (name_server || zone) && case.other.meaning().is_some_and(found)
 }
 
 fn is_silence_about_an_address(case: &Case<'_>) -> bool {
     let reverse = case.question.name.lower().ends_with(".arpa.");
     reverse && *case.coredns == Reply::Silence && case.other.meaning().is_some()
+}
+
+fn is_terminating_pod(case: &Case<'_>) -> bool {
+    let name = case.question.name.lower();
+    let rcode = |reply: &Reply| reply.meaning().map(|meaning| meaning.rcode);
+    case.corefile.has("pods verified")
+        && case.terminating.iter().any(|pod| name.ends_with(pod))
+        && rcode(case.coredns) == Some(OptRcode::NOERROR)
+        && rcode(case.other) == Some(OptRcode::NXDOMAIN)
 }
 
 fn is_cached(case: &Case<'_>) -> bool {
@@ -138,7 +157,17 @@ fn is_cached(case: &Case<'_>) -> bool {
     };
     let alias = coredns.answer().iter().any(|fact| fact.rtype == Rtype::CNAME);
     let outside = labels_in_zone(case.question).is_none();
-    case.corefile.caches() && (alias || outside) && uncached(coredns) == uncached(other)
+    // Owners that another client has spelled keep their letter case in the cache, and are then not compressed.
+    let truncated = coredns.truncated || other.truncated;
+    let same = || {
+        let (mut coredns, mut other) = (uncached(coredns), uncached(other));
+        if truncated {
+            (coredns.truncated, other.truncated) = (true, true);
+            (coredns.sections, other.sections) = Default::default();
+        }
+        coredns == other
+    };
+    case.corefile.caches() && (alias || outside) && same()
 }
 
 /// The reply without what a cache changes.
@@ -149,8 +178,5 @@ fn uncached(meaning: &Meaning) -> Meaning {
         fact.ttl = 0;
     }
     plain.sections.iter_mut().for_each(|facts| facts.sort());
-    if plain.truncated {
-        plain.sections = Default::default();
-    }
     plain
 }

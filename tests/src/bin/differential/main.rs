@@ -27,6 +27,7 @@ mod upstream;
 mod world;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -90,8 +91,8 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let mut writer = Writer::new(&stage.cluster);
     let (mut report, mut totals) = (Report::new(arguments.reports.clone()), Totals::default());
     for seed in arguments.seed..arguments.seed + arguments.clusters {
-        let plan = plan(arguments, seed)?;
-        let outcome = play(&stage, &mut writer, &plan, &mut report, &mut totals);
+        let mut plan = plan(arguments, seed)?;
+        let outcome = play(&stage, &mut writer, &mut plan, &mut report, &mut totals);
         outcome.with_context(|| format!("seed {seed}, Corefile {}", plan.corefile.name))?;
         tell(&format!(
             "seed {seed}, Corefile {}: {} questions, {} differences after {:.0} s",
@@ -122,6 +123,7 @@ fn plan(arguments: &Arguments, seed: u64) -> Result<Plan<'static>> {
             Program::Kxdns
         },
         questions: arguments.questions / arguments.clusters.max(1) as usize,
+        terminating: BTreeSet::new(),
     })
 }
 

@@ -56,6 +56,20 @@ impl Reply {
         }
     }
 
+    /// Puts the same word for each of the server's own addresses where it tells them as the name server's: the servers
+    /// that are compared cannot share one.
+    pub(crate) fn hide_own(&mut self, own: &[String]) {
+        let Reply::Message(meaning) = self else { return };
+        for facts in &mut meaning.sections {
+            for fact in facts.iter_mut().filter(|fact| fact.owner.starts_with("ns.dns.")) {
+                if own.contains(&fact.data) {
+                    "an address of its own".clone_into(&mut fact.data);
+                }
+            }
+            facts.sort();
+        }
+    }
+
     pub(crate) fn meaning(&self) -> Option<&Meaning> {
         match self {
             Reply::Message(meaning) => Some(meaning),

@@ -14,14 +14,17 @@ use crate::question::Question;
 use crate::round::Plan;
 use crate::world::World;
 
-/// How many sorts of differences are looked into.
-const SORTS: usize = 30;
+/// How many sorts of differences are looked into of those in the same aspects, and of all.
+const ALIKE: usize = 4;
+const SORTS: usize = 60;
 
 /// The differences so far.
 pub(crate) struct Report {
     /// Where each is written into a file of its own, if anywhere.
     pub(crate) folder: Option<PathBuf>,
     sorts: BTreeMap<String, usize>,
+    /// How many sorts differ in the same aspects.
+    alike: BTreeMap<String, usize>,
 }
 
 impl Report {
@@ -29,28 +32,24 @@ impl Report {
         Report {
             folder,
             sorts: BTreeMap::new(),
+            alike: BTreeMap::new(),
         }
     }
 
     /// Whether a difference is the first of its sort: the same in type, rcodes and what differs.
     pub(crate) fn is_new(&mut self, plan: &Plan<'_>, question: &Question, replies: &[Reply; 2]) -> bool {
-        let [coredns, other] = replies;
-        let rcode = |reply: &Reply| {
-            reply
-                .meaning()
-                .map_or_else(|| "silence".to_owned(), |meaning| meaning.rcode.to_string())
-        };
-        let sort = format!(
-            "{} {} {}-{} {}",
-            Rtype::from_int(question.rtype),
-            aspects(coredns, other).join("+"),
-            rcode(coredns),
-            rcode(other),
-            plan.corefile.name
-        );
+        let sort = format!("{} under {}", sort_of(question, replies), plan.corefile.name);
         let number = self.sorts.entry(sort).or_default();
         *number += 1;
-        *number == 1 && self.sorts.len() <= SORTS
+        if *number > 1 {
+            return false;
+        }
+        let alike = self
+            .alike
+            .entry(aspects(&replies[0], &replies[1]).join(" "))
+            .or_default();
+        *alike += 1;
+        *alike <= ALIKE && self.sorts.len() <= SORTS
     }
 
     /// Tells of a difference that was gone when it was looked at again.
@@ -92,6 +91,23 @@ impl Report {
     pub(crate) fn sorts(&self) -> impl Iterator<Item = (&String, &usize)> {
         self.sorts.iter()
     }
+}
+
+/// What differs where. The type of a question tells more about names of the cluster than about others.
+fn sort_of(question: &Question, [coredns, other]: &[Reply; 2]) -> String {
+    let rcode = |reply: &Reply| {
+        reply
+            .meaning()
+            .map_or_else(|| "silence".to_owned(), |meaning| meaning.rcode.to_string())
+    };
+    let name = question.name.lower();
+    let place = match name.rsplit_terminator('.').next() {
+        Some("local") => format!("{} in the zone", Rtype::from_int(question.rtype)),
+        Some("arpa") => "reverse names".to_owned(),
+        _ => "other names".to_owned(),
+    };
+    let aspects = aspects(coredns, other).join("+");
+    format!("{aspects} of {place}, {}-{}", rcode(coredns), rcode(other))
 }
 
 fn command(plan: &Plan<'_>) -> String {

@@ -1,10 +1,11 @@
 //! One cluster from its making to its end: batches of changes, and after each the same questions to both servers.
 
+use std::collections::BTreeSet;
 use std::thread;
 
 use anyhow::Result;
 
-use crate::compare::{Case, Verdict, compare};
+use crate::compare::{Case, Verdict, aspects, compare};
 use crate::corefiles::Corefile;
 use crate::generate::{Maker, change, generate};
 use crate::meaning::Reply;
@@ -26,13 +27,15 @@ pub(crate) struct Plan<'a> {
     pub(crate) corefile: &'a Corefile,
     pub(crate) other: Program,
     pub(crate) questions: usize,
+    /// The names of the Pods that are terminating at the time.
+    pub(crate) terminating: BTreeSet<String>,
 }
 
 /// Plays one cluster.
 pub(crate) fn play(
     stage: &Stage,
     writer: &mut Writer<'_>,
-    plan: &Plan<'_>,
+    plan: &mut Plan<'_>,
     report: &mut Report,
     totals: &mut Totals,
 ) -> Result<()> {
@@ -58,7 +61,9 @@ pub(crate) fn play(
         }
         servers = forget(servers, plan)?;
         writer.settle(&mut servers, plan.corefile)?;
-        let asked = questions(&mut maker.dice, &writer.read()?, plan.questions / BATCHES);
+        let snapshot = writer.read()?;
+        plan.terminating = snapshot.terminating();
+        let asked = questions(&mut maker.dice, &snapshot, plan.questions / BATCHES);
         let found = ask_both(&mut servers, plan, &asked, totals)?;
         for question in found {
             servers = examine(servers, writer, plan, &world, &question, report)?;
@@ -104,6 +109,7 @@ fn ask_both(
             question,
             coredns,
             other,
+            terminating: &plan.terminating,
         });
         totals.count(question, coredns, verdict);
         if verdict == Verdict::Different {
@@ -131,7 +137,8 @@ fn examine<'a>(
     if !report.is_new(plan, question, &replies) {
         return Ok(servers);
     }
-    let (servers, least) = shrink(servers, writer, plan, world, question)?;
+    let [coredns, other] = &replies;
+    let (servers, least) = shrink(servers, writer, plan, world, (question, &aspects(coredns, other)))?;
     report.lasting(plan, question, &least, &replies)?;
     Ok(servers)
 }
@@ -148,5 +155,6 @@ pub(crate) fn differ(plan: &Plan<'_>, question: &Question, [coredns, other]: &[R
         question,
         coredns,
         other,
+        terminating: &plan.terminating,
     }) == Verdict::Different
 }

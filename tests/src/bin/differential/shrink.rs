@@ -1,7 +1,8 @@
-//! Reduces a cluster to the fewest objects that still make two servers differ at a question.
+//! Reduces a cluster to the fewest objects that still make two servers differ at a question, and in the same.
 
 use anyhow::Result;
 
+use crate::compare;
 use crate::question::Question;
 use crate::round::{Plan, ask_once, differ, forget};
 use crate::stage::Server;
@@ -15,7 +16,7 @@ pub(crate) fn shrink<'a>(
     writer: &mut Writer<'_>,
     plan: &Plan<'_>,
     world: &World,
-    question: &Question,
+    (question, aspects): (&Question, &[&str]),
 ) -> Result<([Server<'a>; 2], World)> {
     let mut least = world.clone();
     let mut size = world.len().div_ceil(2);
@@ -26,7 +27,9 @@ pub(crate) fn shrink<'a>(
             writer.write(&trial)?;
             servers = forget(servers, plan)?;
             writer.settle(&mut servers, plan.corefile)?;
-            if differ(plan, question, &ask_once(&mut servers, question)?) {
+            let replies = ask_once(&mut servers, question)?;
+            let [coredns, other] = &replies;
+            if differ(plan, question, &replies) && compare::aspects(coredns, other) == aspects {
                 least = trial;
             }
         }

@@ -1,6 +1,8 @@
-//! Questions over TCP: some at once on one connection, and what stays without a reply again on one of its own.
+//! Questions over TCP: some at once on one connection, and what the end of a connection has cost its reply again on one
+//! of its own.
 
-use std::io::{Read, Write};
+use std::collections::BTreeMap;
+use std::io::{Error, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -13,32 +15,34 @@ use crate::question::Question;
 
 /// How many questions are on a connection at a time.
 const PIPELINED: usize = 16;
-const LIMIT: Duration = Duration::from_secs(3);
+/// Nothing is lost over TCP: what takes longer never comes.
+const LIMIT: Duration = Duration::from_millis(2500);
 
-/// Asks the questions at `places`.
-pub(crate) fn ask(
+/// The replies to the questions at `places`, by place. What is not there has none.
+pub(crate) fn ask(namespace: &Namespace, questions: &[Question], places: &[usize]) -> Result<BTreeMap<usize, Reply>> {
+    let mut replies = BTreeMap::new();
+    let mut connection = None;
+    for chunk in places.chunks(PIPELINED) {
+        let mut open = connection.take().map_or_else(|| connect(namespace), Ok)?;
+        match exchange(&mut open, questions, chunk, &mut replies) {
+            Ok(()) => connection = Some(open),
+            Err(error) if is_silence(&error) => {}
+            Err(_) => ask_each(namespace, questions, chunk, &mut replies)?,
+        }
+    }
+    Ok(replies)
+}
+
+fn ask_each(
     namespace: &Namespace,
     questions: &[Question],
     places: &[usize],
-    replies: &mut [Reply],
+    replies: &mut BTreeMap<usize, Reply>,
 ) -> Result<()> {
-    let mut connection = None;
-    for chunk in places.chunks(PIPELINED) {
-        let open = connection.take().map_or_else(|| connect(namespace), Ok)?;
-        match exchange(open, questions, chunk, replies) {
-            Some(open) => connection = Some(open),
-            None => ask_each(namespace, questions, chunk, replies)?,
-        }
-    }
-    Ok(())
-}
-
-/// Asks each that has no reply by itself: one that the server does not answer may have cost the others theirs.
-fn ask_each(namespace: &Namespace, questions: &[Question], places: &[usize], replies: &mut [Reply]) -> Result<()> {
     for place in places {
-        if replies[*place] == Reply::Silence {
+        if !replies.contains_key(place) {
             // Silence is a reply, too.
-            let _ = exchange(connect(namespace)?, questions, &[*place], replies);
+            let _ = exchange(&mut connect(namespace)?, questions, &[*place], replies);
         }
     }
     Ok(())
@@ -52,33 +56,38 @@ fn connect(namespace: &Namespace) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Sends all and reads a reply to each. Gives the connection back if all replies came.
+/// Sends all and reads a reply to each; fails at the first that does not come.
 fn exchange(
-    mut stream: TcpStream,
+    stream: &mut TcpStream,
     questions: &[Question],
     places: &[usize],
-    replies: &mut [Reply],
-) -> Option<TcpStream> {
+    replies: &mut BTreeMap<usize, Reply>,
+) -> std::io::Result<()> {
     let mut messages = Vec::new();
     for place in places {
         let message = questions[*place].to_message(*place as u16);
         messages.extend((message.len() as u16).to_be_bytes());
         messages.extend(message);
     }
-    stream.write_all(&messages).ok()?;
+    stream.write_all(&messages)?;
     for _ in places {
-        let reply = read_message(&mut stream)?;
-        let id = u16::from_be_bytes(*reply.first_chunk()?);
-        let place = places.iter().find(|place| **place as u16 == id)?;
-        replies[*place] = Reply::read(&reply);
+        let reply = read_message(stream)?;
+        let id = reply.first_chunk().map(|id| u16::from_be_bytes(*id));
+        let place = places.iter().find(|place| Some(**place as u16) == id);
+        let place = place.ok_or_else(|| Error::other("a reply to nothing"))?;
+        replies.insert(*place, Reply::read(&reply));
     }
-    Some(stream)
+    Ok(())
 }
 
-fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+fn read_message(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut length = [0; 2];
-    stream.read_exact(&mut length).ok()?;
+    stream.read_exact(&mut length)?;
     let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut message).ok()?;
-    Some(message)
+    stream.read_exact(&mut message)?;
+    Ok(message)
+}
+
+fn is_silence(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

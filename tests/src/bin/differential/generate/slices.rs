@@ -17,7 +17,7 @@ pub(crate) fn add(maker: &mut Maker, world: &mut World, namespace: &str, service
     let name = maker.unique("slice");
     let service = service.map_or_else(|| maker.dice.word(&words::SERVICES), str::to_owned);
     let mut labels = json!({});
-    if !maker.dice.percent(3) {
+    if !maker.dice.percent(1) {
         labels[SERVICE_NAME] = json!(service);
     }
     let ipv6 = maker.dice.percent(35);

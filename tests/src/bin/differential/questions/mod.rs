@@ -5,6 +5,8 @@ mod extras;
 mod mutate;
 mod names;
 
+use std::collections::BTreeSet;
+
 use domain::base::Rtype;
 use serde_json::Value;
 
@@ -19,6 +21,19 @@ pub(crate) struct Snapshot {
     pub(crate) services: Vec<Value>,
     pub(crate) slices: Vec<Value>,
     pub(crate) pods: Vec<Value>,
+}
+
+impl Snapshot {
+    /// The names of the Pods that are deleted and not gone.
+    pub(crate) fn terminating(&self) -> BTreeSet<String> {
+        let ending = |pod: &&Value| !pod["metadata"]["deletionTimestamp"].is_null();
+        self.pods
+            .iter()
+            .filter(ending)
+            .flat_map(names::pod_addresses)
+            .map(|name| name + ".")
+            .collect()
+    }
 }
 
 const ADDRESSES: [u16; 2] = [Rtype::A.to_int(), Rtype::AAAA.to_int()];

@@ -143,8 +143,6 @@ fn dash(address: &str) -> String {
 }
 
 fn pod_names(pod: &Value) -> Vec<String> {
-    let namespace = text(&pod["metadata"]["namespace"]);
-    let addresses = elements(&pod["status"]["podIPs"]).map(|address| dash(text(&address["ip"])));
     let odd = [
         "1-2-3-4",
         "010-1-2-3",
@@ -156,10 +154,19 @@ fn pod_names(pod: &Value) -> Vec<String> {
         "a-b-c-d",
         "10-244-0-8",
     ];
-    let labels = addresses.chain(odd.map(str::to_owned));
-    labels
-        .map(|label| format!("{label}.{namespace}.pod.cluster.local"))
-        .collect()
+    let mut names = pod_addresses(pod);
+    names.extend(odd.map(|label| pod_name(pod, label)));
+    names
+}
+
+/// The names that a Pod has by its addresses.
+pub(crate) fn pod_addresses(pod: &Value) -> Vec<String> {
+    let addresses = elements(&pod["status"]["podIPs"]).map(|address| dash(text(&address["ip"])));
+    addresses.map(|label| pod_name(pod, &label)).collect()
+}
+
+fn pod_name(pod: &Value, label: &str) -> String {
+    format!("{label}.{}.pod.cluster.local", text(&pod["metadata"]["namespace"]))
 }
 
 fn tree(snapshot: &Snapshot) -> Vec<String> {

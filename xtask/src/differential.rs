@@ -1,0 +1,64 @@
+//! `cargo xtask differential`: kxdns and CoreDNS are asked the same. The work itself is in the package of the tests.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::setup::{self, Need};
+use crate::step::{self, Steps};
+use crate::{build, test, workspace};
+
+/// What is compared. What is not given is as the program itself has it.
+#[derive(Args)]
+pub(crate) struct Scope {
+    /// The seed of the first cluster; each has the next one.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How many questions are asked, of all clusters together.
+    #[arg(long, value_name = "N")]
+    questions: Option<u64>,
+    /// How many clusters are made, one after the other.
+    #[arg(long, value_name = "N")]
+    clusters: Option<u64>,
+    /// The only Corefile that is used, by its name; by default they take turns.
+    #[arg(long, value_name = "NAME")]
+    corefile: Option<String>,
+    /// Where each difference is written into a file, too.
+    #[arg(long, value_name = "FOLDER")]
+    reports: Option<String>,
+    /// Compares CoreDNS with itself, which shows that the comparison is sound.
+    #[arg(long)]
+    itself: bool,
+}
+
+impl Scope {
+    fn arguments(&self) -> Vec<String> {
+        let number = |value: Option<u64>| value.map(|value| value.to_string());
+        let options = [
+            ("--seed", number(self.seed)),
+            ("--questions", number(self.questions)),
+            ("--clusters", number(self.clusters)),
+            ("--corefile", self.corefile.clone()),
+            ("--reports", self.reports.clone()),
+        ];
+        let given = options
+            .into_iter()
+            .filter_map(|(name, value)| Some([name.to_owned(), value?]));
+        given
+            .flatten()
+            .chain(self.itself.then(|| "--itself".to_owned()))
+            .collect()
+    }
+}
+
+/// Compares both within `scope`.
+pub(crate) fn run(steps: &Steps, scope: &Scope) -> Result<()> {
+    workspace::require_root("differential")?;
+    setup::provide(steps, &[Need::Programs(test::PROGRAMS), Need::Toolchain, Need::Peers])?;
+    build::build_release(steps, &["kxdns", "differential"])?;
+    let mut command = std::process::Command::new(workspace::release_program("differential"));
+    command
+        .args(scope.arguments())
+        .env("KXDNS_BIN", workspace::release_program("kxdns"))
+        .env("KXDNS_PEERS", setup::peers_folder()?);
+    step::become_program(command)
+}
