@@ -19,16 +19,17 @@ pub(crate) fn p50_and_p99(sorted: &[Duration]) -> String {
     join(|share| percentile(sorted, share).map(readable), [0.5, 0.99])
 }
 
-/// The upper bounds of the buckets with the p50 and the p99, the mean and the number of the values.
-pub(crate) fn bounds(histogram: &Histogram, tell: fn(f64) -> String) -> String {
+/// The p50 and the p99 as estimates, the upper bounds of their buckets, the mean and the number of the values.
+pub(crate) fn spread(histogram: &Histogram, tell: fn(f64) -> String) -> String {
     let Some(mean) = histogram.mean() else { return none() };
-    let bound = |share| {
-        histogram
-            .percentile(share)
-            .map(|(_, upper)| format!("<= {}", tell(upper)))
-    };
-    let both = join(bound, [0.5, 0.99]);
-    format!("{both} (mean {} of {})", tell(mean), histogram.count())
+    let shares = [0.5, 0.99];
+    let estimates = join(|share| histogram.estimate(share).map(tell), shares);
+    let bounds = join(|share| histogram.bounds(share).map(|(_, upper)| tell(upper)), shares);
+    format!(
+        "{estimates} (at most {bounds}; mean {} of {})",
+        tell(mean),
+        histogram.count()
+    )
 }
 
 pub(crate) fn megabytes(bytes: u64) -> String {
@@ -37,11 +38,11 @@ pub(crate) fn megabytes(bytes: u64) -> String {
 
 pub(crate) fn seconds(seconds: f64) -> String {
     // The last bucket has no bound.
-    Duration::try_from_secs_f64(seconds).map_or_else(|_| String::from("any time"), readable)
+    Duration::try_from_secs_f64(seconds).map_or_else(|_| String::from("no bound"), readable)
 }
 
 pub(crate) fn fraction(value: f64) -> String {
-    format!("{:.2}", value)
+    format!("{value:.2}")
         .trim_end_matches('0')
         .trim_end_matches('.')
         .to_owned()
@@ -72,6 +73,6 @@ mod tests {
     #[test]
     fn figures_are_told_without_what_says_nothing() {
         assert_eq!([0.0, 1.0, 2.5, 100.0].map(fraction), ["0", "1", "2.5", "100"]);
-        assert_eq!([1e-6, f64::INFINITY].map(seconds), ["1.0 us", "any time"]);
+        assert_eq!([1e-6, f64::INFINITY].map(seconds), ["1.0 us", "no bound"]);
     }
 }

@@ -39,10 +39,10 @@ struct Arguments {
     #[arg(long, value_name = "PATH")]
     kxdns: PathBuf,
     /// How many Services there are; half of them are headless.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, value_name = "N")]
     services: usize,
     /// How many endpoints there are, evenly distributed over the Services.
-    #[arg(long, default_value_t = 150_000)]
+    #[arg(long, value_name = "N")]
     endpoints: usize,
 }
 

@@ -72,7 +72,8 @@ pub(crate) fn relist(stage: &mut Stage, server: &Server, population: Population,
     let (converged, processor) = (resumed.elapsed(), processor_time(server.pid)? - used);
     sleep(REST);
     let memory = memory(server.pid)?;
-    progress(&server.process.output()[said..]);
+    let words = server.process.output().split_off(said);
+    progress(&format!("{} said: {words}", server.rival.name()));
     Ok(Relist {
         converged,
         processor,

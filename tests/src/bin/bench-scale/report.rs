@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kxdns_tests::figures::readable;
 
-use crate::cells::{bounds, fraction, lowest_and_median, megabytes, none, p50_and_p99, seconds};
+use crate::cells::{fraction, lowest_and_median, megabytes, none, p50_and_p99, seconds, spread};
 use crate::changes::{COUNTED, Inside, TIMED};
 use crate::population::Population;
 use crate::relist::Relist;
@@ -57,8 +57,8 @@ fn head(full: Population) {
     ));
     say("First syncs: lowest / median of the rounds, in which the two took turns. 1 MB is 10^6 bytes.");
     say(&format!(
-        "Changes: p50 / p99; {TIMED} timed from outside, {COUNTED} inside, where the bounds of a histogram's buckets \
-         are told.\n"
+        "Changes: p50 / p99; {TIMED} timed from outside, {COUNTED} inside, estimated from a histogram and its \
+         buckets' bounds.\n"
     ));
 }
 
@@ -106,11 +106,11 @@ impl Table {
             |tell: fn(&Inside) -> String| move |figures: &Figures| figures.inside[at].as_ref().map_or_else(none, tell);
         self.row(
             &format!("{of}: inside the agent"),
-            inside(|inside| bounds(&inside.seconds, seconds)),
+            inside(|inside| spread(&inside.seconds, seconds)),
         );
         self.row(
             &format!("{of}: names rewritten"),
-            inside(|inside| bounds(&inside.names, fraction)),
+            inside(|inside| spread(&inside.names, fraction)),
         );
     }
 
