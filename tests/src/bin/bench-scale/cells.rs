@@ -19,16 +19,24 @@ pub(crate) fn p50_and_p99(sorted: &[Duration]) -> String {
     join(|share| percentile(sorted, share).map(readable), [0.5, 0.99])
 }
 
-/// The p50 and the p99 as estimates, the upper bounds of their buckets, the mean and the number of the values.
-pub(crate) fn spread(histogram: &Histogram, tell: fn(f64) -> String) -> String {
+/// The p50 and the p99 as estimates, the upper bounds of their buckets, the mean and the number of the times.
+pub(crate) fn times(histogram: &Histogram) -> String {
     let Some(mean) = histogram.mean() else { return none() };
-    let shares = [0.5, 0.99];
-    let estimates = join(|share| histogram.estimate(share).map(tell), shares);
-    let bounds = join(|share| histogram.bounds(share).map(|(_, upper)| tell(upper)), shares);
-    format!(
-        "{estimates} (at most {bounds}; mean {} of {})",
-        tell(mean),
-        histogram.count()
+    let estimates = join(|share| histogram.estimate(share).map(seconds), [0.5, 0.99]);
+    let (bounds, count) = (bounds(histogram, seconds), histogram.count());
+    format!("{estimates} (at most {bounds}; mean {} of {count})", seconds(mean))
+}
+
+/// The upper bounds of the buckets with the p50 and the p99, and the mean, of what is counted in whole numbers.
+pub(crate) fn counts(histogram: &Histogram) -> String {
+    let Some(mean) = histogram.mean() else { return none() };
+    format!("at most {} (mean {})", bounds(histogram, fraction), fraction(mean))
+}
+
+fn bounds(histogram: &Histogram, tell: fn(f64) -> String) -> String {
+    join(
+        |share| histogram.bounds(share).map(|(_, upper)| tell(upper)),
+        [0.5, 0.99],
     )
 }
 
@@ -36,12 +44,12 @@ pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-pub(crate) fn seconds(seconds: f64) -> String {
+fn seconds(seconds: f64) -> String {
     // The last bucket has no bound.
     Duration::try_from_secs_f64(seconds).map_or_else(|_| String::from("no bound"), readable)
 }
 
-pub(crate) fn fraction(value: f64) -> String {
+fn fraction(value: f64) -> String {
     format!("{value:.2}")
         .trim_end_matches('0')
         .trim_end_matches('.')

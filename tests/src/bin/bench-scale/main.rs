@@ -9,6 +9,7 @@ mod cells;
 mod changes;
 mod fill;
 mod listings;
+mod names;
 mod population;
 mod probe;
 mod relist;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kxdns_tests::figures::readable;
 
-use crate::cells::{fraction, lowest_and_median, megabytes, none, p50_and_p99, seconds, spread};
+use crate::cells::{counts, lowest_and_median, megabytes, none, p50_and_p99, times};
 use crate::changes::{COUNTED, Inside, TIMED};
 use crate::population::Population;
 use crate::relist::Relist;
@@ -106,11 +106,11 @@ impl Table {
             |tell: fn(&Inside) -> String| move |figures: &Figures| figures.inside[at].as_ref().map_or_else(none, tell);
         self.row(
             &format!("{of}: inside the agent"),
-            inside(|inside| spread(&inside.seconds, seconds)),
+            inside(|inside| times(&inside.seconds)),
         );
         self.row(
             &format!("{of}: names rewritten"),
-            inside(|inside| spread(&inside.names, fraction)),
+            inside(|inside| counts(&inside.names)),
         );
     }
 
