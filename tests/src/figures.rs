@@ -21,8 +21,10 @@ pub fn readable(time: Duration) -> String {
     let micros = time.as_secs_f64() * 1e6;
     if micros < 1000.0 {
         format!("{micros:.1} us")
-    } else {
+    } else if micros < 1e6 {
         format!("{:.2} ms", micros / 1e3)
+    } else {
+        format!("{:.2} s", micros / 1e6)
     }
 }
 
@@ -43,5 +45,6 @@ mod tests {
     fn a_duration_is_told_in_the_unit_that_suits_it() {
         assert_eq!(readable(Duration::from_nanos(6_540)), "6.5 us");
         assert_eq!(readable(Duration::from_micros(1_234)), "1.23 ms");
+        assert_eq!(readable(Duration::from_millis(12_340)), "12.34 s");
     }
 }

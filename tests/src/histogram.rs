@@ -40,14 +40,35 @@ impl Histogram {
 
     /// Bounds between which the value at this share (0 to 1) lies; the lower is 0 in the first bucket, the upper
     /// infinite in the last. `None` of no values.
-    pub fn percentile(&self, share: f64) -> Option<(f64, f64)> {
+    pub fn bounds(&self, share: f64) -> Option<(f64, f64)> {
+        let at = self.bucket_of(share)?;
+        Some((self.below(at).0, self.buckets.get(at)?.0))
+    }
+
+    /// The value at this share, estimated as Prometheus does: values lie evenly within their bucket, and those of the
+    /// last, which has no end, at its lower bound.
+    pub fn estimate(&self, share: f64) -> Option<f64> {
+        let at = self.bucket_of(share)?;
+        let ((lower, before), (upper, count)) = (self.below(at), *self.buckets.get(at)?);
+        let part = (share * self.count() - before) / (count - before);
+        Some(if upper.is_finite() {
+            lower + (upper - lower) * part
+        } else {
+            lower
+        })
+    }
+
+    fn bucket_of(&self, share: f64) -> Option<usize> {
         let rank = share * self.count();
-        let at = self
-            .buckets
+        self.buckets
             .iter()
-            .position(|(_, count)| *count > 0.0 && *count >= rank)?;
-        let lower = at.checked_sub(1).and_then(|before| self.buckets.get(before));
-        Some((lower.map_or(0.0, |(bound, _)| *bound), self.buckets.get(at)?.0))
+            .position(|(_, count)| *count > 0.0 && *count >= rank)
+    }
+
+    /// The bound and the count below a bucket.
+    fn below(&self, bucket: usize) -> (f64, f64) {
+        let before = bucket.checked_sub(1).and_then(|before| self.buckets.get(before));
+        before.copied().unwrap_or_default()
     }
 }
 
@@ -94,10 +115,10 @@ mod tests {
     #[test]
     fn a_percentile_lies_between_the_bounds_of_its_bucket() {
         let histogram = reading([50, 98, 99, 100], 2e-4);
-        assert_eq!(histogram.percentile(0.5), Some((0.0, 1e-6)));
-        assert_eq!(histogram.percentile(0.51), Some((1e-6, 2e-6)));
-        assert_eq!(histogram.percentile(0.99), Some((2e-6, 4e-6)));
-        assert_eq!(histogram.percentile(1.0), Some((4e-6, f64::INFINITY)));
+        assert_eq!(histogram.bounds(0.5), Some((0.0, 1e-6)));
+        assert_eq!(histogram.bounds(0.51), Some((1e-6, 2e-6)));
+        assert_eq!(histogram.bounds(0.99), Some((2e-6, 4e-6)));
+        assert_eq!(histogram.bounds(1.0), Some((4e-6, f64::INFINITY)));
         assert_eq!(histogram.mean(), Some(2e-6));
     }
 
@@ -105,9 +126,19 @@ mod tests {
     fn the_difference_holds_what_came_in_between() {
         let difference = &reading([50, 98, 99, 100], 3e-4) - &reading([50, 50, 50, 50], 5e-5);
         assert_eq!(difference.count(), 50.0);
-        assert_eq!(difference.percentile(0.0), Some((1e-6, 2e-6)));
-        assert_eq!(difference.percentile(0.5), Some((1e-6, 2e-6)));
-        assert_eq!(difference.percentile(0.97), Some((2e-6, 4e-6)));
+        assert_eq!(difference.bounds(0.0), Some((1e-6, 2e-6)));
+        assert_eq!(difference.bounds(0.5), Some((1e-6, 2e-6)));
+        assert_eq!(difference.bounds(0.97), Some((2e-6, 4e-6)));
+    }
+
+    #[test]
+    fn an_estimate_lies_evenly_within_its_bucket() {
+        let histogram = reading([0, 50, 100, 104], 0.0);
+        assert_eq!(histogram.estimate(25.0 / 104.0), Some(1.5e-6));
+        assert_eq!(histogram.estimate(50.0 / 104.0), Some(2e-6));
+        assert_eq!(histogram.estimate(75.0 / 104.0), Some(3e-6));
+        assert_eq!(histogram.estimate(1.0), Some(4e-6));
+        assert_eq!(reading([0; 4], 0.0).estimate(0.5), None);
     }
 
     #[test]
@@ -116,17 +147,17 @@ mod tests {
                     t_bucket{kind=\"a\",le=\"+Inf\"} 4\nt_bucket{kind=\"b\",le=\"+Inf\"} 5\n";
         let histogram = Histogram::read(&Metrics::from_text(text.to_owned()), "t");
         assert_eq!(histogram.count(), 9.0);
-        assert_eq!(histogram.percentile(0.5), Some((0.0, 1.0)));
+        assert_eq!(histogram.bounds(0.5), Some((0.0, 1.0)));
     }
 
     #[test]
     fn nothing_has_no_percentile() {
         let nothing = Histogram::read(&Metrics::from_text(String::new()), "t");
         assert_eq!(
-            (nothing.count(), nothing.mean(), nothing.percentile(0.5)),
+            (nothing.count(), nothing.mean(), nothing.bounds(0.5)),
             (0.0, None, None)
         );
         let unused = reading([0; 4], 0.0);
-        assert_eq!((unused.mean(), unused.percentile(0.5)), (None, None));
+        assert_eq!((unused.mean(), unused.bounds(0.5)), (None, None));
     }
 }

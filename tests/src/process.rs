@@ -108,6 +108,9 @@ impl Process {
 
     /// Lets a paused program go on (SIGCONT).
     pub fn resume(&self) -> Result<()> {
+        // nsenter stops itself when its child is stopped.
+        let nsenter = Pid::from_child(&self.child);
+        kill_process(nsenter, Signal::CONT).with_context(|| format!("cannot signal nsenter for {}", self.name))?;
         self.signal(Signal::CONT)
     }
 

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
-use kube::Api;
-use kube::api::ListParams;
+use kube::api::{ListParams, PostParams, WatchParams};
+use kube::core::Request;
+use kube::{Api, Client};
 use kxdns_tests::cluster::{Cluster, User, service};
 use kxdns_tests::counters::read_losses;
 use kxdns_tests::namespace::Namespace;
 use kxdns_tests::node::{NODE_IPV4, NODE_IPV6, Node};
 use kxdns_tests::pod::PodSpec;
 use kxdns_tests::process::Process;
+use kxdns_tests::wait::until;
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -39,6 +41,28 @@ fn dropping_a_namespace_ends_what_runs_in_it() -> Result<()> {
     drop(namespace);
     let (status, _) = sleeper.finish(LIMIT)?;
     assert!(!status.success());
+    Ok(())
+}
+
+#[test]
+fn a_paused_program_goes_on_and_its_end_is_seen() -> Result<()> {
+    let namespace = Namespace::open()?;
+    let mut program = namespace.command("sh");
+    program.args([
+        "-c",
+        "trap 'echo told; exit 0' TERM; echo up; sleep 1000 >/dev/null 2>&1 & wait",
+    ]);
+    let mut program = Process::start("program", program)?;
+    program.await_output("up", LIMIT)?;
+    let state = || -> Result<Option<()>> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid()?.as_raw_pid()))?;
+        Ok(status.contains("State:\tT").then_some(()))
+    };
+    program.pause()?;
+    until("its pause", LIMIT, state)?;
+    program.resume()?;
+    let (status, output) = program.terminate()?;
+    assert!(status.success() && output.ends_with("told\n"), "{status}: {output}");
     Ok(())
 }
 
@@ -108,6 +132,36 @@ fn the_agents_user_may_read_services_and_nothing_else() -> Result<()> {
         assert_eq!(status_of(others.map(drop)), Some(403));
         Ok(())
     })
+}
+
+#[test]
+fn a_restarted_api_server_has_its_objects_and_forgets_watches() -> Result<()> {
+    let node = Node::open()?;
+    let mut cluster = Cluster::start(&node)?;
+    let namespaces = |client: Client| Api::<k8s_openapi::api::core::v1::Namespace>::all(client);
+    let version = cluster.run(async |client| {
+        let version = namespaces(client.clone())
+            .get("default")
+            .await?
+            .metadata
+            .resource_version;
+        create_service(client).await?;
+        version.context("no version")
+    })?;
+    cluster.restart_api_server()?;
+    let watched = cluster.run(async |client| {
+        let watch = Request::new("/api/v1/namespaces").watch(&WatchParams::default().timeout(5), &version)?;
+        namespaces(client.clone()).get("default").await?;
+        Ok(client.request_text(watch).await?)
+    })?;
+    assert!(watched.contains("\"code\":410"), "{watched}");
+    Ok(())
+}
+
+async fn create_service(client: Client) -> Result<()> {
+    let services: Api<Service> = Api::namespaced(client, "default");
+    services.create(&PostParams::default(), &service("late", &[])?).await?;
+    Ok(())
 }
 
 fn status_of(result: kube::Result<()>) -> Option<u16> {

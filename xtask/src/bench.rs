@@ -1,23 +1,39 @@
 //! `cargo xtask bench`: what kxdns costs and gains. The measuring itself is in the package of the tests.
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use crate::setup::{self, Need};
 use crate::step::{self, Steps};
-use crate::{build, workspace};
+use crate::{build, test, workspace};
 
 /// What can be measured.
 #[derive(Subcommand)]
 pub(crate) enum Benchmark {
     /// The BPF programs alone, by test runs: nanoseconds and verified instructions of each.
     Program,
+    /// A large cluster on a real API server, beside CoreDNS: the first sync, memory, a relist, changes of endpoints.
+    ///
+    /// Takes about seven minutes.
+    Scale(Size),
+}
+
+/// How large the cluster is.
+#[derive(Args)]
+pub(crate) struct Size {
+    /// How many Services there are; half of them are headless.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    services: usize,
+    /// How many endpoints there are, evenly distributed over the Services.
+    #[arg(long, value_name = "N", default_value_t = 150_000)]
+    endpoints: usize,
 }
 
 /// Measures `benchmark`.
 pub(crate) fn run(steps: &Steps, benchmark: &Benchmark) -> Result<()> {
     match benchmark {
         Benchmark::Program => measure_program(steps),
+        Benchmark::Scale(size) => measure_scale(steps, size),
     }
 }
 
@@ -25,4 +41,15 @@ fn measure_program(steps: &Steps) -> Result<()> {
     workspace::require_root("bench program")?;
     setup::provide(steps, &[Need::Toolchain])?;
     step::become_program(build::build_companion(steps, "bench-program")?)
+}
+
+fn measure_scale(steps: &Steps, size: &Size) -> Result<()> {
+    workspace::require_root("bench scale")?;
+    setup::provide(steps, &[Need::Programs(test::PROGRAMS), Need::Toolchain, Need::Peers])?;
+    let mut command = build::build_companion(steps, "bench-scale")?;
+    command
+        .env("KXDNS_PEERS", setup::peers_folder()?)
+        .args(["--services", &size.services.to_string()])
+        .args(["--endpoints", &size.endpoints.to_string()]);
+    step::become_program(command)
 }

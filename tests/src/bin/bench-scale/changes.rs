@@ -9,7 +9,8 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use kxdns_tests::histogram::Histogram;
 
-use crate::population::{Population, namespace_name, replacement_address, slice_name};
+use crate::names::{namespace_name, replacement_address, slice_name};
+use crate::population::Population;
 use crate::probe::Probe;
 use crate::server::Server;
 use crate::stage::{Stage, expectation, is_ready};

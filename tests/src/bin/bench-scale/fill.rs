@@ -13,7 +13,8 @@ use kube::{Api, Client};
 use kxdns_tests::cluster::Cluster;
 use tokio::task::JoinSet;
 
-use crate::population::{NAMESPACES, Population, namespace_name};
+use crate::names::{NAMESPACES, namespace_name};
+use crate::population::Population;
 use crate::report::progress;
 
 const TASKS: usize = 48;

@@ -5,9 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+mod cells;
 mod changes;
 mod fill;
 mod listings;
+mod names;
 mod population;
 mod probe;
 mod relist;
@@ -38,10 +40,10 @@ struct Arguments {
     #[arg(long, value_name = "PATH")]
     kxdns: PathBuf,
     /// How many Services there are; half of them are headless.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, value_name = "N")]
     services: usize,
     /// How many endpoints there are, evenly distributed over the Services.
-    #[arg(long, default_value_t = 150_000)]
+    #[arg(long, value_name = "N")]
     endpoints: usize,
 }
 
@@ -74,7 +76,7 @@ fn main() -> Result<()> {
     bench.measure_syncs(full)?;
     bench.measure_changes(1, full)?;
     bench.measure_relists(full)?;
-    let [kxdns, coredns] = &bench.figures;
+    let [kxdns, coredns] = bench.figures;
     report::tell([small, full], kxdns, coredns);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Asking a server for one name again and again without taking the processor from it: a wait sleeps in the kernel.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, UdpSocket};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -36,33 +36,42 @@ impl Expectation {
 pub(crate) struct Probe {
     socket: UdpSocket,
     next_id: u16,
+    last: Option<Reply>,
 }
 
 impl Probe {
     pub(crate) fn new(socket: UdpSocket) -> Result<Probe> {
         socket.set_read_timeout(Some(REPLY_LIMIT))?;
-        Ok(Probe { socket, next_id: 1 })
+        Ok(Probe {
+            socket,
+            next_id: 1,
+            last: None,
+        })
     }
 
     /// Asks until the answer is right, with this pause after each that is not, and returns when it came.
     pub(crate) fn await_right(&mut self, expected: &Expectation, pause: Duration, limit: Duration) -> Result<Instant> {
         let start = Instant::now();
-        let mut last = None;
         while start.elapsed() < limit {
-            let reply = self.ask(&expected.name)?;
-            if reply.as_ref().is_some_and(|reply| expected.is_met(reply)) {
+            if self.is_right(expected)? {
                 return Ok(Instant::now());
             }
-            last = reply.or(last);
             sleep(pause);
         }
-        bail!("no right answer within {limit:?}: {expected:?}, but {last:?}")
+        bail!("no right answer within {limit:?}: {expected:?}, but {:?}", self.last)
     }
 
     /// Asks once whether the answer is right.
     pub(crate) fn is_right(&mut self, expected: &Expectation) -> Result<bool> {
         let reply = self.ask(&expected.name)?;
-        Ok(reply.is_some_and(|reply| expected.is_met(&reply)))
+        let right = reply.as_ref().is_some_and(|reply| expected.is_met(reply));
+        self.last = reply.or(self.last.take());
+        Ok(right)
+    }
+
+    /// The last reply that came.
+    pub(crate) fn last(&self) -> Option<&Reply> {
+        self.last.as_ref()
     }
 
     /// Asks once; `None` if nobody listens, or too slowly.
@@ -70,16 +79,24 @@ impl Probe {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         let query = Question::a(name).with_edns().to_message(id)?;
-        let mut buffer = [0; REPLY_SIZE];
-        let exchange = self.socket.send(&query).and_then(|_| self.socket.recv(&mut buffer));
+        let exchange = self.socket.send(&query).and_then(|_| self.receive(id));
         match exchange {
-            Ok(length) => {
-                let reply = Reply::parse(&buffer[..length])?;
-                // A late reply to an earlier question is as good as none.
-                Ok((reply.id == id).then_some(reply))
-            }
+            Ok(message) => Reply::parse(&message).map(Some),
             Err(error) if is_silence(error.kind()) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes the message of this ID. Those before it are replies to questions of which nobody knows any more: a server may
+    /// answer them all when it starts.
+    fn receive(&self, id: u16) -> io::Result<Vec<u8>> {
+        let mut buffer = [0; REPLY_SIZE];
+        loop {
+            let length = self.socket.recv(&mut buffer)?;
+            let message = &buffer[..length];
+            if message.starts_with(&id.to_be_bytes()) {
+                return Ok(message.to_vec());
+            }
         }
     }
 }

@@ -112,7 +112,7 @@ fn command(stage: &Stage, rival: Rival) -> Result<Command> {
             command.args([
                 "run",
                 "--attach",
-                "none",
+                "auto",
                 "--corefile",
                 COREFILE,
                 "--kubeconfig",

@@ -12,7 +12,7 @@ use kxdns_tests::cluster::Cluster;
 use kxdns_tests::node::Node;
 use kxdns_tests::pod::{Pod, PodSpec};
 
-use crate::population::{dns_name, namespace_name, slice_name};
+use crate::names::{dns_name, namespace_name, slice_name};
 use crate::probe::Expectation;
 
 /// The stage. Dropping it ends all that runs on it.

@@ -11,7 +11,7 @@ use crate::probe::Expectation;
 use crate::server::{Rival, Server};
 use crate::stage::Stage;
 
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(60);
 /// How exactly the times are known; asking more often would take processor time from the server.
 const PAUSE: Duration = Duration::from_millis(10);
 /// A server is at rest when it has been synced for so long.
@@ -26,6 +26,8 @@ pub(crate) struct Sync {
     pub(crate) answered: Duration,
     /// From the first list until it says that it is ready, where the server tells when it listed.
     pub(crate) from_list: Option<Duration>,
+    /// The longest of its lists.
+    pub(crate) longest_list: Option<Duration>,
     /// Processor time until it was ready and answered.
     pub(crate) processor: Duration,
     /// Memory at that time.
@@ -48,6 +50,7 @@ pub(crate) fn sync(stage: &Stage, rival: Rival, last: &Expectation) -> Result<(S
         ready: ready.monotonic - server.started,
         answered: answered.monotonic - server.started,
         from_list: listings::time_from_first(&listings, ready.wall),
+        longest_list: listings.iter().map(|listing| listing.took).max(),
         processor,
         synced,
         rest: memory(server.pid)?,
@@ -87,10 +90,11 @@ fn await_both(server: &mut Server, last: &Expectation) -> Result<[Moment; 2]> {
             return Ok([ready, answered]);
         }
         server.ensure_alive()?;
-        let name = server.rival.name();
         ensure!(
             server.started.elapsed() < LIMIT,
-            "{name}: ready {ready:?}, right answer {answered:?}"
+            "ready {ready:?}, right answer {answered:?} for {last:?}, but {:?}; it said:\n{}",
+            probe.last(),
+            server.process.output()
         );
         sleep(PAUSE);
     }
