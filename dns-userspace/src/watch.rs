@@ -18,8 +18,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::AsyncBufReadExt as _;
 use futures::future::join_all;
-use futures::{AsyncBufRead, AsyncBufReadExt as _};
 use kube::Client;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -97,6 +97,8 @@ struct Watch {
     /// The keys that the list in progress has named so far.
     listed: Option<HashSet<ObjectKey>>,
     reconciliation: Duration,
+    /// When everything is to be listed anew. It outlives a watch, which the server ends every few minutes.
+    due: tokio::time::Instant,
 }
 
 /// Why a session with the server ended.
@@ -138,6 +140,7 @@ impl Watch {
             told: None,
             listed: None,
             reconciliation: RECONCILIATION,
+            due: tokio::time::Instant::now() + RECONCILIATION,
         }
     }
 
@@ -223,17 +226,18 @@ impl Watch {
         if !is_list {
             self.succeed();
         }
-        let due = tokio::time::Instant::now() + self.reconciliation + jitter(self.reconciliation / 2);
         let mut line = Vec::new();
         loop {
             line.clear();
             tokio::select! {
-                read = read_line(&mut stream, &mut line) => match read {
+                // A watch that always has something to tell, or none, must not put it off.
+                biased;
+                () = sleep_until(self.due), if self.listed.is_none() => return Err(End::Due),
+                read = stream.read_until(b'\n', &mut line) => match read {
                     Ok(0) => return self.end_of_stream(),
                     Ok(_) => self.take(&line, started).await?,
                     Err(error) => return Err(fail(Failure::Broken(error))),
                 },
-                () = sleep_until(due) => return Err(End::Due),
             }
         }
     }
@@ -315,6 +319,7 @@ impl Watch {
         self.send(update).await?;
         info!("listed {count} {kind} in {:.3} s", started.elapsed().as_secs_f64());
         self.reach(version);
+        self.due = tokio::time::Instant::now() + self.reconciliation + jitter(self.reconciliation / 2);
         self.succeed();
         Ok(())
     }
@@ -334,10 +339,6 @@ impl Watch {
 /// Resource versions of one resource are numbers that grow.
 fn number(version: &str) -> Option<u64> {
     version.parse().ok()
-}
-
-async fn read_line(stream: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> std::io::Result<usize> {
-    stream.read_until(b'\n', line).await
 }
 
 fn fail(failure: Failure) -> End {

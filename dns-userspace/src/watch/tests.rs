@@ -160,6 +160,17 @@ async fn a_fresh_list_only_repeats_what_was_told_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_fresh_list_is_due_however_often_the_server_ends_the_watch() {
+    let ended = [stream(&[end_of_list("7")])]
+        .into_iter()
+        .chain((0..7).map(|_| stream(&[])));
+    let fake = FakeServer::with_reconciliation(Duration::from_millis(600), ended).await;
+    let lists = |requests: &[String]| requests.iter().filter(|it| it.contains("sendInitialEvents")).count();
+    let requests = fake.await_requests(6).await;
+    assert!(lists(&requests) > 1, "{requests:#?}");
+}
+
+#[tokio::test]
 async fn names_the_server_that_cannot_be_reached_and_the_cause() {
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let server = client(&endpoint(address)).await.unwrap();
