@@ -399,15 +399,6 @@ mod tests {
     use super::object::Endpoint;
     use super::*;
 
-    const KINDS: [Kind; 6] = [
-        Kind::Namespace,
-        Kind::Service,
-        Kind::EndpointSlice,
-        Kind::Pod,
-        Kind::ServiceImport,
-        Kind::ImportedSlice,
-    ];
-
     #[test]
     fn says_whether_an_event_changed_anything() {
         let mut cluster = Cluster::default();
@@ -471,12 +462,12 @@ mod tests {
             let mut reordered = events.clone();
             reordered.sort_by_key(|event| std::cmp::Reverse(subject(event)));
             let mut expected = Cluster::default();
-            for kind in KINDS {
+            for kind in Kind::ALL {
                 reset(&mut expected, kind, survivors(&events, kind));
             }
             for events in [events, reordered] {
                 let mut cluster = Cluster::default();
-                for kind in KINDS {
+                for kind in Kind::ALL {
                     reset(&mut cluster, kind, vec![]);
                 }
                 for event in events {
@@ -497,7 +488,7 @@ mod tests {
             for event in before {
                 cluster.apply(event);
             }
-            for kind in KINDS {
+            for kind in Kind::ALL {
                 reset(&mut cluster, kind, survivors(&listed, kind));
                 reset(&mut expected, kind, survivors(&listed, kind));
                 prop_assert!(!reset(&mut cluster, kind, survivors(&listed, kind)));

@@ -702,15 +702,11 @@ fn text<'n>(labels: &[&'n [u8]]) -> Option<Vec<&'n str>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::{Value, json};
-
+pub(crate) mod testing {
     use super::*;
-    use crate::cluster::Event;
-    use crate::cluster::object::{Kind, read};
 
-    const INSECURE: Options = Options {
+    /// `pods insecure`, and nothing else.
+    pub(crate) const INSECURE: Options = Options {
         pods: Pods::Insecure,
         namespaces: Vec::new(),
         endpoint_pod_names: false,
@@ -721,6 +717,17 @@ mod tests {
         local: Vec::new(),
         dns_service: None,
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::testing::INSECURE;
+    use super::*;
+    use crate::cluster::Event;
+    use crate::cluster::object::{Kind, read};
 
     const ABSENT: &str = "absent";
     const NODATA: &str = "";

@@ -308,6 +308,7 @@ impl ZoneTable {
 pub(crate) mod testing {
     use super::*;
     use crate::cluster::object::{Object, Service};
+    use crate::rules::testing::INSECURE;
 
     /// An empty, unsynced table of these zones, of which the first is the primary one.
     pub(crate) fn table(zones: &[&str]) -> ZoneTable {
@@ -316,19 +317,8 @@ pub(crate) mod testing {
             reverse: name.ends_with("arpa"),
             certain: true,
         };
-        let names = Options {
-            pods: Pods::Insecure,
-            namespaces: Vec::new(),
-            endpoint_pod_names: false,
-            noendpoints: false,
-            ignore_empty: false,
-            zonal: false,
-            multicluster: Vec::new(),
-            local: Vec::new(),
-            dns_service: None,
-        };
         let options = ZoneOptions {
-            names,
+            names: INSECURE,
             ttl: 30,
             primary: Name::parse(zones[0]).unwrap(),
             fallthrough: Fallthrough::None,

@@ -112,11 +112,6 @@ impl Cluster {
         self.await_ready()
     }
 
-    /// The API server's process, for what it uses.
-    pub fn api_server(&self) -> &Process {
-        &self.api_server
-    }
-
     /// Writes a kubeconfig into a namespace and returns its path there.
     pub fn write_kubeconfig(&self, namespace: &Namespace, user: User) -> Result<String> {
         let authority = "/run/kubernetes/ca.crt";

@@ -3,9 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::setup::{self, Need};
 use crate::step::{self, Steps};
-use crate::{build, test, workspace};
+use crate::test;
 
 /// What is compared. What is not given is as the program itself has it.
 #[derive(Args)]
@@ -52,13 +51,7 @@ impl Scope {
 
 /// Compares both within `scope`.
 pub(crate) fn run(steps: &Steps, scope: &Scope) -> Result<()> {
-    workspace::require_root("differential")?;
-    setup::provide(steps, &[Need::Programs(test::PROGRAMS), Need::Toolchain, Need::Peers])?;
-    build::build_release(steps, &["kxdns", "differential"])?;
-    let mut command = std::process::Command::new(workspace::release_program("differential"));
-    command
-        .args(scope.arguments())
-        .env("KXDNS_BIN", workspace::release_program("kxdns"))
-        .env("KXDNS_PEERS", setup::peers_folder()?);
+    let mut command = test::prepare_companion(steps, "differential")?;
+    command.args(scope.arguments());
     step::become_program(command)
 }

@@ -4,9 +4,8 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::setup::{self, Need};
 use crate::step::{self, Steps};
-use crate::{build, test, workspace};
+use crate::test;
 
 /// What is sent. What is not given is as the program itself has it.
 #[derive(Args)]
@@ -21,17 +20,11 @@ pub(crate) struct Messages {
 
 /// Sends both the same.
 pub(crate) fn run(steps: &Steps, messages: &Messages) -> Result<()> {
-    workspace::require_root("hostile")?;
-    setup::provide(steps, &[Need::Programs(test::PROGRAMS), Need::Toolchain, Need::Peers])?;
-    build::build_release(steps, &["kxdns", "hostile"])?;
-    let mut command = std::process::Command::new(workspace::release_program("hostile"));
+    let mut command = test::prepare_companion(steps, "hostile")?;
     let seed = messages.seed.map(|seed| ["--seed".to_owned(), seed.to_string()]);
     let count = messages
         .messages
         .map(|count| ["--messages".to_owned(), count.to_string()]);
-    command
-        .args(seed.into_iter().chain(count).flatten())
-        .env("KXDNS_BIN", workspace::release_program("kxdns"))
-        .env("KXDNS_PEERS", setup::peers_folder()?);
+    command.args(seed.into_iter().chain(count).flatten());
     step::become_program(command)
 }

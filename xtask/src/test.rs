@@ -30,16 +30,35 @@ pub(crate) fn run(steps: &Steps, arguments: &[String]) -> Result<()> {
     step::become_program(prepare(steps, arguments)?)
 }
 
+/// Provides and builds a program of the tests' package that asks the control plane and the rivals; it is called as the
+/// task that it is for.
+pub(crate) fn prepare_companion(steps: &Steps, program: &str) -> Result<Command> {
+    provide(steps, program)?;
+    build::build_release(steps, &["kxdns", program])?;
+    let mut command = Command::new(workspace::release_program(program));
+    tell_programs(&mut command)?;
+    Ok(command)
+}
+
+fn provide(steps: &Steps, task: &str) -> Result<()> {
+    workspace::require_root(task)?;
+    setup::provide(steps, &[Need::Programs(PROGRAMS), Need::Toolchain, Need::Peers])
+}
+
 /// Provides and builds what the tests need, and returns the command that runs them.
 pub(crate) fn prepare(steps: &Steps, arguments: &[String]) -> Result<Command> {
-    workspace::require_root("test")?;
-    setup::provide(steps, &[Need::Programs(PROGRAMS), Need::Toolchain, Need::Peers])?;
+    provide(steps, "test")?;
     build::build_release(steps, &["kxdns"])?;
     let mut command = workspace::cargo("test");
+    command.arg("--workspace").args(arguments);
+    tell_programs(&mut command)?;
+    Ok(command)
+}
+
+/// Tells the harness where the programs are that it runs.
+fn tell_programs(command: &mut Command) -> Result<()> {
     command
-        .arg("--workspace")
-        .args(arguments)
         .env("KXDNS_BIN", workspace::release_program("kxdns"))
         .env("KXDNS_PEERS", setup::peers_folder()?);
-    Ok(command)
+    Ok(())
 }

@@ -47,6 +47,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Namespace,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Pod,
+        Self::ServiceImport,
+        Self::ImportedSlice,
+    ];
+
     /// The name of the resource, in the plural as the API has it.
     pub fn resource(self) -> &'static str {
         match self {

@@ -36,6 +36,11 @@ impl Cache {
     }
 }
 
+/// Brings a TTL within limits. The upper one wins where it is the lower.
+pub fn limit_ttl(limits: &RangeInclusive<u32>, ttl: u32) -> u32 {
+    ttl.max(*limits.start()).min(*limits.end())
+}
+
 /// Reads `cache [TTL] [ZONES..] { success CAPACITY [TTL] [MINTTL] .. }`.
 pub(super) fn read(statement: &Statement, report: &mut Report) -> Cache {
     let (ttl, zones) = match statement.arguments.split_first() {

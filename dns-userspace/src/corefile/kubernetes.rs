@@ -14,6 +14,9 @@ use crate::name::Name;
 
 const DEFAULT_TTL: u32 = 5;
 const MAX_TTL: u32 = 3600;
+
+/// The longest TTL of an SOA record, in seconds.
+const MAX_SOA_TTL: u32 = 300;
 /// How long the start waits for the objects, unless another time is given.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -57,6 +60,11 @@ impl Kubernetes {
     pub fn forward_zones(&self) -> impl Iterator<Item = &Name> {
         self.zones.iter().filter(|zone| !is_reverse(zone))
     }
+}
+
+/// The TTL of the SOA record of a zone whose answers have this one, in seconds.
+pub fn soa_ttl(ttl: u32) -> u32 {
+    ttl.min(MAX_SOA_TTL)
 }
 
 /// How to reach the API server.

@@ -33,14 +33,14 @@ mod zones;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use cache::Cache;
+pub use cache::{Cache, limit_ttl};
 pub use config::{Config, Directive, Key, ServerBlock};
 pub use directives::Effect;
 pub use error::{Error, Errors, Problem, Span};
 pub use follow::follow;
 pub use forward::{Forward, Upstream, parse_nameservers};
-pub use kubernetes::{ApiServer, Fallthrough, Kubernetes, Pods, TlsFiles};
-pub use plan::{MAX_SOA_TTL, Reason, ZonePlan, kernel_may_answer};
+pub use kubernetes::{ApiServer, Fallthrough, Kubernetes, Pods, TlsFiles, soa_ttl};
+pub use plan::{Reason, ZonePlan, kernel_may_answer};
 pub use report::NotInForce;
 pub use web::Health;
 pub use zones::is_reverse;

@@ -2,16 +2,12 @@
 //!
 //! Coarse on purpose: any directive that is not known to leave the cluster's answers alone makes the kernel pass.
 
-use std::ops::RangeInclusive;
-
+use super::cache::limit_ttl;
 use super::config::{Config, Directive, Key, ServerBlock};
 use super::directives::Effect;
 use super::error::Span;
-use super::kubernetes::Kubernetes;
+use super::kubernetes::{Kubernetes, soa_ttl};
 use crate::name::Name;
-
-/// The longest TTL of an SOA record, in seconds.
-pub const MAX_SOA_TTL: u32 = 300;
 
 /// What the kernel may answer of a zone that `kubernetes` serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,13 +63,10 @@ pub fn kernel_may_answer(server: &ServerBlock) -> Result<(), Reason> {
     let (Some(cache), Some(kubernetes)) = (&server.cache, &server.kubernetes) else {
         return Ok(());
     };
-    let limited = |limits: &RangeInclusive<u32>, ttl: u32| ttl.max(*limits.start()).min(*limits.end());
+    let soa = soa_ttl(kubernetes.ttl);
     let ttls = [
-        (limited(&cache.success, kubernetes.ttl), kubernetes.ttl),
-        (
-            limited(&cache.denial, kubernetes.ttl.min(MAX_SOA_TTL)),
-            kubernetes.ttl.min(MAX_SOA_TTL),
-        ),
+        (limit_ttl(&cache.success, kubernetes.ttl), kubernetes.ttl),
+        (limit_ttl(&cache.denial, soa), soa),
     ];
     let other = ttls.into_iter().find(|(limited, own)| limited != own);
     other.map_or(Ok(()), |(limited, _)| Err(Reason::Ttl(limited)))

@@ -11,7 +11,7 @@ use rand::seq::SliceRandom as _;
 
 use super::message::{Data, HEADER_LEN, Record, Section, WireName, Writer};
 use super::query::{Edns, Query};
-use crate::corefile::MAX_SOA_TTL;
+use crate::corefile::soa_ttl;
 use crate::name::Name;
 use crate::rules::{self, Records};
 use crate::zone::Content;
@@ -146,7 +146,7 @@ impl<'q> Setting<'q> {
         let [refresh, retry, expire] = SOA_TIMES;
         Some(Record {
             owner: self.apex.to_vec(),
-            ttl: self.ttl.min(MAX_SOA_TTL),
+            ttl: soa_ttl(self.ttl),
             data: Data::Soa {
                 mname: below("ns.dns", self.apex)?,
                 rname: below("hostmaster", self.apex)?,

@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
 use super::forward::{self, Upstreams};
+use super::message::WireName;
 use super::query::{Query, Rejection, Transport};
 use super::reply::{self, Body, Setting};
 use super::{Routes, alias, forwarded, ttl};
@@ -127,8 +128,9 @@ impl Responder {
         if !self.routes.any_class && !query.is_internet() {
             return self.say(query, Rcode::REFUSED);
         }
-        let name = query.name();
-        match self.consult_zones(query, &name) {
+        let qname = query.qname();
+        let name = Name::from_wire(&qname);
+        match self.consult_zones(query, &qname, &name) {
             Claim::Body(body) => Response::Reply(Source::Zone, self.write(query, body, transport)),
             Claim::Alias(body, target) => self.follow(message, query, transport, body, &target, aliases),
             Claim::Refused => self.say(query, Rcode::REFUSED),
@@ -136,14 +138,13 @@ impl Responder {
         }
     }
 
-    fn consult_zones(&self, query: &Query<'_>, name: &Name) -> Claim {
+    fn consult_zones(&self, query: &Query<'_>, qname: &WireName, name: &Name) -> Claim {
         let zones = self.zones.read().unwrap_or_else(PoisonError::into_inner);
         match zones.ask(name, query.question.qtype().to_int()) {
             Said::Outside | Said::FallThrough => Claim::None,
             Said::Refused => Claim::Refused,
             Said::Here { zone, serial, content } => {
-                let qname = query.qname();
-                let body = Setting::new(&qname, zone, zones.primary(), serial).body(&content);
+                let body = Setting::new(qname, zone, zones.primary(), serial).body(&content);
                 match content {
                     Content::Elsewhere { target, .. } => Claim::Alias(body, target),
                     _ => Claim::Body(body),

@@ -9,7 +9,7 @@ use domain::base::iana::{Opcode, Rcode};
 use super::forwarded::Layout;
 use super::message::Data;
 use super::reply::Body;
-use crate::corefile::Cache;
+use crate::corefile::{Cache, limit_ttl};
 use crate::name::Name;
 
 /// The TTL of a reply without records, and of one that is no answer to a question, in seconds.
@@ -77,8 +77,7 @@ fn limit(cache: &Cache, kind: Kind, lowest: Option<u32>) -> Option<u32> {
         Kind::Failure => return Some(DEFAULT_TTL),
         Kind::Other => return None,
     };
-    // The upper limit wins where it is the lower.
-    Some(lowest.unwrap_or(DEFAULT_TTL).max(*limits.start()).min(*limits.end()))
+    Some(limit_ttl(limits, lowest.unwrap_or(DEFAULT_TTL)))
 }
 
 #[cfg(test)]

@@ -5,22 +5,13 @@ use std::collections::HashSet;
 use dns_userspace::cluster::object::{Kind, Object, read};
 use dns_userspace::cluster::{Cluster, Event};
 
-const KINDS: [Kind; 6] = [
-    Kind::Namespace,
-    Kind::Service,
-    Kind::EndpointSlice,
-    Kind::Pod,
-    Kind::ServiceImport,
-    Kind::ImportedSlice,
-];
-
 /// An object, of the kind that the first byte names, is read the same each time, changes the state once, and leaves
 /// nothing behind when it is deleted.
 pub fn object(data: &[u8]) {
     let Some((kind, text)) = data.split_first() else {
         return;
     };
-    let kind = KINDS[usize::from(*kind) % KINDS.len()];
+    let kind = Kind::ALL[usize::from(*kind) % Kind::ALL.len()];
     let Ok(text) = str::from_utf8(text) else {
         return;
     };
