@@ -1,4 +1,4 @@
-//! Asking upstream servers, and passing their replies on as they came, but for the ID.
+//! Asking upstream servers, and passing their replies on as they mean them.
 //!
 //! Like CoreDNS's `forward` with its defaults: the protocol follows the client's, upstreams are tried from a random
 //! one on, two seconds each and five in all. It keeps no connections and no record of an upstream's health.
@@ -8,15 +8,16 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::base::Message;
-use domain::base::iana::Rcode;
+use domain::base::Header;
+use domain::base::iana::OptRcode;
 use futures::{SinkExt as _, StreamExt as _};
 use thiserror::Error;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::query::Transport;
-use super::tcp;
+use super::message::{HEADER_LEN, MAX_LEN, Message, Question, Unreadable};
+use super::query::{Query, Transport};
+use super::{reply, tcp};
 use crate::name::Name;
 
 /// How long one upstream may take.
@@ -27,9 +28,6 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How often the list of upstreams is gone through.
 const ROUNDS: usize = 2;
-
-/// Room for the longest DNS message, in bytes.
-const MAX_MESSAGE_LEN: usize = u16::MAX as usize;
 
 /// The servers that answer for names outside of our zones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +65,7 @@ impl Upstreams {
 }
 
 /// Asks the upstreams, from a random one on, until one replies.
-pub(super) async fn ask(upstreams: &Upstreams, query: &[u8], transport: Transport) -> Result<Vec<u8>, ForwardError> {
+pub(super) async fn ask(upstreams: &Upstreams, query: &Query, transport: Transport) -> Result<Message, ForwardError> {
     let first = rand::random_range(0..upstreams.addresses.len().max(1));
     ask_from(first, &upstreams.addresses, query, transport).await
 }
@@ -76,9 +74,9 @@ pub(super) async fn ask(upstreams: &Upstreams, query: &[u8], transport: Transpor
 async fn ask_from(
     first: usize,
     addresses: &[SocketAddr],
-    query: &[u8],
+    query: &Query,
     transport: Transport,
-) -> Result<Vec<u8>, ForwardError> {
+) -> Result<Message, ForwardError> {
     let tries = async {
         let mut failure = ForwardError::NoUpstream;
         for &address in addresses.iter().cycle().skip(first).take(ROUNDS * addresses.len()) {
@@ -94,14 +92,24 @@ async fn ask_from(
 }
 
 /// Asks one upstream, under an ID of its own, and returns its reply under the query's.
-async fn exchange(upstream: SocketAddr, query: &[u8], transport: Transport) -> io::Result<Vec<u8>> {
-    let mut asked = query.to_vec();
-    set_id(&mut asked, rand::random());
-    let mut reply = match transport {
-        Transport::Udp => exchange_udp(upstream, &asked).await?,
-        Transport::Tcp => exchange_tcp(upstream, asked).await?,
+///
+/// What comes under that ID is its reply; where it is none to the query, the client gets FORMERR.
+async fn exchange(upstream: SocketAddr, query: &Query, transport: Transport) -> io::Result<Message> {
+    let mut asked = query.message.clone();
+    asked.header.set_id(rand::random());
+    let bytes = asked.write(MAX_LEN);
+    let reply = match transport {
+        Transport::Udp => exchange_udp(upstream, &bytes).await?,
+        Transport::Tcp => exchange_tcp(upstream, bytes).await?,
     };
-    reply[..2].copy_from_slice(&query[..2]);
+    let mut reply = match Message::read(&reply) {
+        Ok(reply) if replies(&reply, query) => reply,
+        // Perhaps the rest comes over TCP.
+        Err(Unreadable::Record(header, question)) if transport == Transport::Udp => truncated(header, question),
+        Err(Unreadable::Record(..)) => return Err(io::ErrorKind::InvalidData.into()),
+        Ok(_) | Err(Unreadable::Question) => reply::status(query, OptRcode::FORMERR),
+    };
+    reply.header.set_id(query.message.header.id());
     Ok(reply)
 }
 
@@ -114,10 +122,10 @@ async fn exchange_udp(upstream: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>>
     let socket = UdpSocket::bind(any).await?;
     socket.connect(upstream).await?;
     socket.send(query).await?;
-    let mut reply = Vec::with_capacity(MAX_MESSAGE_LEN);
+    let mut reply = Vec::with_capacity(MAX_LEN);
     loop {
         socket.recv_buf(&mut reply).await?;
-        if is_reply(&reply, query) {
+        if has_id_of(&reply, query) {
             return Ok(reply);
         }
         reply.clear();
@@ -130,27 +138,29 @@ async fn exchange_tcp(upstream: SocketAddr, query: Vec<u8>) -> io::Result<Vec<u8
     messages.send(query.clone()).await?;
     while let Some(reply) = messages.next().await {
         let reply = reply?;
-        if is_reply(&reply, &query) {
+        if has_id_of(&reply, &query) {
             return Ok(reply.into());
         }
     }
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
-/// Says whether a message replies to this query: same ID and question, or no question at all beside an error.
-fn is_reply(reply: &[u8], query: &[u8]) -> bool {
-    let (Ok(reply), Ok(query)) = (Message::from_slice(reply), Message::from_slice(query)) else {
-        return false;
-    };
-    let is_bare_error = reply.header().qr()
-        && reply.header().id() == query.header().id()
-        && reply.header().rcode() != Rcode::NOERROR
-        && reply.header_counts().qdcount() == 0;
-    is_bare_error || reply.is_answer(query)
+fn has_id_of(reply: &[u8], query: &[u8]) -> bool {
+    reply.len() >= HEADER_LEN && reply[..2] == query[..2]
 }
 
-fn set_id(message: &mut [u8], id: u16) {
-    message[..2].copy_from_slice(&id.to_be_bytes());
+/// Says whether a message replies to this query: same name but for letter case, same type and class.
+fn replies(reply: &Message, query: &Query) -> bool {
+    let (one, other) = (&reply.question, &query.message.question);
+    reply.header.qr()
+        && one.name.eq_ignore_ascii_case(&other.name)
+        && (one.qtype, one.class) == (other.qtype, other.class)
+}
+
+/// A reply whose records are lost.
+fn truncated(mut header: Header, question: Question) -> Message {
+    header.set_tc(true);
+    Message::new(header, OptRcode::from_rcode(header.rcode()), question)
 }
 
 #[cfg(test)]
@@ -160,15 +170,47 @@ mod tests {
     use super::super::testing::*;
     use super::*;
 
+    fn read(bytes: &[u8]) -> Query {
+        Query::read(bytes).unwrap()
+    }
+
+    async fn ask_one(address: SocketAddr, query: &[u8], transport: Transport) -> Result<Vec<u8>, ForwardError> {
+        let reply = ask(&upstreams(&[address]), &read(query), transport).await?;
+        Ok(reply.write(MAX_LEN))
+    }
+
+    /// What is sent for a strange reply.
+    fn strange(query: &[u8]) -> Vec<u8> {
+        Message::read(&strange_reply(query)).unwrap().write(MAX_LEN)
+    }
+
     #[tokio::test]
     async fn passes_query_and_reply_on_unchanged_but_for_their_ids() {
         for transport in [Transport::Udp, Transport::Tcp] {
             let (address, seen) = script(transport, |query| vec![strange_reply(query)]).await;
-            let query = with_opt(query("WWW.Example.com", 65), 4096, 0x8000, b"\x00\x08\x00\x02\xab\xcd");
-            let reply = ask(&upstreams(&[address]), &query, transport).await.unwrap();
-            assert_eq!(reply, strange_reply(&query), "{transport:?}");
+            let query = with_opt(
+                query("WWW.Example.com", 65),
+                4096,
+                0x8000,
+                b"\x00\x08\x00\x04\0\x01\0\0",
+            );
+            let reply = ask_one(address, &query, transport).await.unwrap();
+            assert_eq!(reply, strange(&query), "{transport:?}");
             let asked = seen.lock().unwrap().remove(0);
             assert_eq!(asked[2..], query[2..], "{transport:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn asks_what_was_understood() {
+        let (address, seen) = script(Transport::Udp, |query| vec![strange_reply(query)]).await;
+        let plain = query("a", 1);
+        let pointer = [&plain[..12], b"\xc0\x12\0\x01\0\x01\x01a\0"].concat();
+        let missing = [&plain[..11], &[1], &plain[12..]].concat();
+        let trailing = [&plain[..], b"trailing bytes"].concat();
+        for odd in [pointer, missing, trailing] {
+            ask_one(address, &odd, Transport::Udp).await.unwrap();
+            assert_eq!(seen.lock().unwrap().remove(0)[2..], plain[2..], "{odd:02x?}");
         }
     }
 
@@ -176,7 +218,7 @@ mod tests {
     async fn asks_under_ids_of_its_own() {
         let (address, seen) = script(Transport::Udp, |query| vec![strange_reply(query)]).await;
         for _ in 0..4 {
-            ask(&upstreams(&[address]), &query("example.com", 1), Transport::Udp)
+            ask_one(address, &query("example.com", 1), Transport::Udp)
                 .await
                 .unwrap();
         }
@@ -185,36 +227,66 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ignores_what_does_not_reply_to_its_query() {
+    async fn ignores_what_comes_under_another_id() {
         for transport in [Transport::Udp, Transport::Tcp] {
             let (address, _) = script(transport, |asked| {
                 let mut other_id = strange_reply(asked);
                 other_id[0] ^= 1;
-                let mut other_question = strange_reply(&query("example.org", 1));
-                other_question[..2].copy_from_slice(&asked[..2]);
-                let no_question = bare_reply(asked, 0x80);
-                vec![
-                    asked.to_vec(),
-                    b"noise".to_vec(),
-                    other_id,
-                    other_question,
-                    no_question,
-                    strange_reply(asked),
-                ]
+                vec![b"noise".to_vec(), asked[..11].to_vec(), other_id, strange_reply(asked)]
             })
             .await;
             let query = query("example.com", 1);
-            let reply = ask(&upstreams(&[address]), &query, transport).await.unwrap();
-            assert_eq!(reply, strange_reply(&query), "{transport:?}");
+            let reply = ask_one(address, &query, transport).await.unwrap();
+            assert_eq!(reply, strange(&query), "{transport:?}");
         }
     }
 
     #[tokio::test]
-    async fn takes_an_error_without_a_question() {
-        let (address, _) = script(Transport::Udp, |query| vec![bare_reply(query, 0x85)]).await;
+    async fn a_wrong_reply_becomes_formerr() {
+        let asked = query("example.com", 1);
+        let formerr = [&asked[..2], &[0x81, 1], &asked[4..]].concat();
+        let change = |at: usize, byte: u8| {
+            move |query: &[u8]| {
+                let mut reply = strange_reply(query);
+                reply[at] = byte;
+                vec![reply]
+            }
+        };
+        for (what, (address, _)) in [
+            ("a query", script(Transport::Udp, |query| vec![query.to_vec()]).await),
+            ("another name", script(Transport::Udp, change(13, b'x')).await),
+            ("another type", script(Transport::Udp, change(26, 28)).await),
+            ("another class", script(Transport::Udp, change(28, 3)).await),
+            (
+                "no question",
+                script(Transport::Udp, |query| vec![bare_reply(query, 0x82)]).await,
+            ),
+            (
+                "a header",
+                script(Transport::Udp, |query| vec![strange_reply(query)[..12].to_vec()]).await,
+            ),
+        ] {
+            assert_eq!(
+                ask_one(address, &asked, Transport::Udp).await.unwrap(),
+                formerr,
+                "{what}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cut_reply_is_truncated_over_udp_and_a_failure_over_tcp() {
+        let cut = |query: &[u8]| {
+            let reply = strange_reply(query);
+            vec![reply[..reply.len() - b" trailing bytes".len() - 1].to_vec()]
+        };
         let query = query("example.com", 1);
-        let reply = ask(&upstreams(&[address]), &query, Transport::Udp).await.unwrap();
-        assert_eq!(reply, bare_reply(&query, 0x85));
+        let (address, _) = script(Transport::Udp, cut).await;
+        let truncated = [&query[..2], &[0x87, 0xf0], &query[4..]].concat();
+        assert_eq!(ask_one(address, &query, Transport::Udp).await.unwrap(), truncated);
+        let (address, _) = script(Transport::Tcp, cut).await;
+        let failure = ask_one(address, &query, Transport::Tcp).await.unwrap_err();
+        assert!(matches!(failure, ForwardError::Failed(..)), "{failure}");
     }
 
     #[tokio::test]
@@ -223,8 +295,10 @@ mod tests {
         let (good, _) = script(Transport::Udp, |query| vec![strange_reply(query)]).await;
         let query = query("example.com", 1);
         for first in [silent, closed_port()] {
-            let reply = ask_from(0, &[first, good], &query, Transport::Udp).await.unwrap();
-            assert_eq!(reply, strange_reply(&query));
+            let reply = ask_from(0, &[first, good], &read(&query), Transport::Udp)
+                .await
+                .unwrap();
+            assert_eq!(reply.write(MAX_LEN), strange(&query));
         }
         assert_eq!(seen.lock().unwrap().len(), 1);
     }
@@ -232,19 +306,16 @@ mod tests {
     #[tokio::test]
     async fn fails_when_every_upstream_has_failed_twice() {
         let closed = closed_port();
+        let query = query("example.com", 1);
         for transport in [Transport::Udp, Transport::Tcp] {
-            let failure = ask(&upstreams(&[closed]), &query("example.com", 1), transport)
-                .await
-                .unwrap_err();
+            let failure = ask_one(closed, &query, transport).await.unwrap_err();
             assert!(
                 matches!(failure, ForwardError::Failed(address, _) if address == closed),
                 "{failure}"
             );
         }
         let (silent, seen) = script(Transport::Udp, |_| vec![]).await;
-        let failure = ask(&upstreams(&[silent]), &query("example.com", 1), Transport::Udp)
-            .await
-            .unwrap_err();
+        let failure = ask_one(silent, &query, Transport::Udp).await.unwrap_err();
         assert!(
             matches!(failure, ForwardError::Silent(address) if address == silent),
             "{failure}"

@@ -1,19 +1,21 @@
 //! The agent's DNS server, for what the kernel passes up: over UDP and TCP, from the zone table or from upstream.
 //!
-//! A query's way: `udp` or `tcp` receives it, `query` reads it, `respond` asks the zones, `reply` and `message` write what
-//! they say, `forward` asks an upstream, `forwarded` passes its reply on, `alias` puts both together, `ttl` does what `cache` does
-//! to TTLs.
+//! A query's way: `udp` or `tcp` receives it, `query` reads it, `respond` asks the zones or lets `forward` ask an upstream,
+//! `ttl` does what `cache` does to replies, `reply` makes and writes them. `message` with `reader`, `rdata` and `edns` is what
+//! all of them speak.
 //!
-//! The `domain` crate reads messages. Its transports are deliberately not used: its datagram server hides a
-//! datagram's length and replies to responses, its stream server drops replies once the client has sent its FIN, and
-//! its clients rewrite the OPT record. It is no cache and no resolver.
+//! Messages are read and written here, not by the `domain` crate, whose numbers and names of codes are used: what
+//! CoreDNS's library takes for a message, expands and compresses is more, and other, than what that crate does. Nor are
+//! its transports used: its datagram server hides a datagram's length and replies to responses, its stream server drops
+//! replies once the client has sent its FIN, and its clients rewrite the OPT record. It is no cache and no resolver.
 
-mod alias;
+mod edns;
 mod forward;
-mod forwarded;
 mod listen;
 mod message;
 mod query;
+mod rdata;
+mod reader;
 mod reply;
 mod respond;
 mod tcp;

@@ -1,44 +1,23 @@
-//! Reading a query: the header gate, then the question and the OPT record.
+//! What queries are read: the gate of CoreDNS's server, before any plugin sees a message.
 //!
-//! What is let through, and what the rest gets, is what CoreDNS does before any plugin sees a message: silence for
-//! what is no query, twelve bytes for a header that cannot be served, FORMERR for a body that cannot be read. Records
-//! other than OPT are skipped over, not understood.
+//! Silence for what is no query, a header for what cannot be served, FORMERR for what cannot be read.
 
-use domain::base::iana::{Class, Opcode, Rcode, Rtype};
-use domain::base::name::ToName;
-use domain::base::opt::Opt;
-use domain::base::record::ParsedRecord;
-use domain::base::wire::ParseError;
-use domain::base::{Header, Message, ParsedName, Question};
-use domain::dep::octseq::Parser;
+use domain::base::Header;
+use domain::base::iana::{Class, Opcode, Rcode};
 
-use super::message::{HEADER_LEN, WireName};
+use super::edns::Edns;
+use super::message::{HEADER_LEN, MAX_LEN, Message, Unreadable, read_header};
+use super::reader::{Reader, WireName};
 use super::reply;
 use crate::name::Name;
 
 /// What every client takes over UDP, in bytes (RFC 1035, 4.2.1).
 const MIN_UDP_LIMIT: usize = 512;
 
-/// A query that may be answered: QR=0, opcode QUERY or NOTIFY, exactly one question.
-pub(super) struct Query<'a> {
-    /// The header as it came.
-    pub(super) header: Header,
-    /// The question as it came, letter case included.
-    pub(super) question: Question<ParsedName<&'a [u8]>>,
-    /// What the OPT record says, if there is one.
-    pub(super) edns: Option<Edns<'a>>,
-}
-
-/// A query's OPT record (RFC 6891, 6.1).
-pub(super) struct Edns<'a> {
-    /// The UDP payload size that the client advertises, in bytes.
-    pub(super) payload_size: u16,
-    /// The EDNS version.
-    pub(super) version: u8,
-    /// The sixteen flags; DO is the highest bit.
-    pub(super) flags: u16,
-    /// The options.
-    pub(super) options: Opt<&'a [u8]>,
+/// A query that may be answered: QR=0, opcode QUERY or NOTIFY, exactly one question, records that can be read.
+#[derive(Clone)]
+pub(super) struct Query {
+    pub(super) message: Message,
 }
 
 /// How a query came in.
@@ -59,104 +38,72 @@ pub(super) enum Rejection {
     Reply(Vec<u8>),
 }
 
-impl<'a> Query<'a> {
+impl Query {
     /// Reads a message.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Rejection> {
-        let message = Message::from_slice(bytes).map_err(|_| Rejection::Silence)?;
-        check_header(message)?;
-        let header = message.header();
-        if bytes.len() == HEADER_LEN {
-            return Err(bare(header, Opcode::QUERY, Rcode::SERVFAIL));
-        }
-        let question = match message.sole_question() {
-            Ok(question) => question,
-            Err(_) => return Err(bare(header, Opcode::QUERY, Rcode::FORMERR)),
-        };
-        match find_edns(message) {
-            Ok(edns) => Ok(Self { header, question, edns }),
-            Err(_) => Err(Rejection::Reply(reply::write_format_error(&Self {
-                header,
-                question,
-                edns: None,
-            }))),
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, Rejection> {
+        let header = check_header(bytes)?;
+        match Message::read(bytes) {
+            Ok(message) => Ok(Self { message }),
+            Err(_) if bytes.len() == HEADER_LEN => Err(Rejection::Reply(reply::write_bare_failure(header))),
+            Err(Unreadable::Question) => Err(bare(header, Rcode::FORMERR)),
+            Err(Unreadable::Record(_, question)) => Err(Rejection::Reply(reply::write_rejection(header, question))),
         }
     }
 
-    /// The name asked for, in uncompressed wire form, its letter case kept.
-    pub(super) fn qname(&self) -> WireName {
-        let name: domain::base::Name<Vec<u8>> = self.question.qname().to_name();
-        name.as_slice().to_vec()
+    /// What its OPT record says, if there is one.
+    pub(super) fn edns(&self) -> Option<Edns<'_>> {
+        self.message.opt().map(Edns::of)
+    }
+
+    /// The name asked for, its letter case kept.
+    pub(super) fn qname(&self) -> &WireName {
+        &self.message.question.name
     }
 
     /// The name asked for, in the form that the tables want.
     pub(super) fn name(&self) -> Name {
-        Name::from_wire(&self.qname())
+        Name::from_wire(self.qname())
+    }
+
+    /// The same query for another name, in class IN.
+    pub(super) fn of_name(&self, name: WireName) -> Self {
+        let mut query = self.clone();
+        query.message.question.name = name;
+        query.message.question.class = Class::IN;
+        query
     }
 
     /// The longest reply that the client takes, in bytes.
     pub(super) fn size_limit(&self, transport: Transport) -> usize {
-        let advertised = self.edns.as_ref().map_or(0, |edns| edns.payload_size);
+        let advertised = self.edns().map_or(0, |edns| edns.payload_size);
         match transport {
             Transport::Udp => usize::from(advertised).max(MIN_UDP_LIMIT),
-            Transport::Tcp => usize::from(u16::MAX),
+            Transport::Tcp => MAX_LEN,
         }
     }
 
     /// Says whether the question's class is IN.
     pub(super) fn is_internet(&self) -> bool {
-        self.question.qclass() == Class::IN
+        self.message.question.class == Class::IN
     }
 }
 
-fn check_header(message: &Message<[u8]>) -> Result<(), Rejection> {
-    let (header, counts) = (message.header(), message.header_counts());
+fn check_header(bytes: &[u8]) -> Result<Header, Rejection> {
+    let (header, counts) = read_header(&mut Reader::new(bytes)).ok_or(Rejection::Silence)?;
     if header.qr() {
         return Err(Rejection::Silence);
     }
     if !matches!(header.opcode(), Opcode::QUERY | Opcode::NOTIFY) {
-        return Err(bare(header, header.opcode(), Rcode::NOTIMP));
+        return Err(bare(header, Rcode::NOTIMP));
     }
     if counts.qdcount() != 1 || counts.ancount() > 1 || counts.nscount() > 1 || counts.arcount() > 2 {
-        return Err(bare(header, Opcode::QUERY, Rcode::FORMERR));
+        return Err(bare(header, Rcode::FORMERR));
     }
-    Ok(())
+    Ok(header)
 }
 
-/// Walks the records after the question and returns the last OPT record of the additional section.
-///
-/// A section that ends early at a record's boundary and bytes after the last record are both tolerated.
-fn find_edns(message: &Message<[u8]>) -> Result<Option<Edns<'_>>, ParseError> {
-    let counts = message.header_counts();
-    let before = usize::from(counts.ancount() + counts.nscount());
-    let total = before + usize::from(counts.arcount());
-    let mut parser = Parser::from_ref(message.as_slice());
-    parser.advance(HEADER_LEN)?;
-    Question::<ParsedName<_>>::parse(&mut parser)?;
-    let mut edns = None;
-    for index in 0..total {
-        if parser.remaining() == 0 {
-            break;
-        }
-        let record = ParsedRecord::parse(&mut parser)?;
-        if index >= before && record.rtype() == Rtype::OPT {
-            edns = read_edns(&record)?;
-        }
-    }
-    Ok(edns)
-}
-
-fn read_edns<'a>(record: &ParsedRecord<'a, [u8]>) -> Result<Option<Edns<'a>>, ParseError> {
-    let bits = record.ttl().as_secs();
-    Ok(record.to_record::<Opt<_>>()?.map(|opt| Edns {
-        payload_size: record.class().to_int(),
-        version: (bits >> 16) as u8,
-        flags: bits as u16,
-        options: opt.into_data(),
-    }))
-}
-
-fn bare(header: Header, opcode: Opcode, rcode: Rcode) -> Rejection {
-    Rejection::Reply(reply::write_bare(header, opcode, rcode))
+fn bare(header: Header, rcode: Rcode) -> Rejection {
+    Rejection::Reply(reply::write_bare_rejection(header, rcode))
 }
 
 #[cfg(test)]
@@ -193,11 +140,21 @@ mod tests {
             ("opcode UPDATE", changed(simple(), 2, 0x29), [0xa9, 4]),
             ("opcode STATUS without RD", changed(simple(), 2, 0x10), [0x90, 4]),
             ("no question", changed(simple(), 5, 0), [0x81, 1]),
+            (
+                "no question, NOTIFY",
+                changed(changed(simple(), 5, 0), 2, 0x21),
+                [0x81, 1],
+            ),
             ("two questions", changed(simple(), 5, 2), [0x81, 1]),
             ("two answers", changed(simple(), 7, 2), [0x81, 1]),
             ("two authority records", changed(simple(), 9, 2), [0x81, 1]),
             ("three additional records", changed(simple(), 11, 3), [0x81, 1]),
             ("a header alone", simple()[..12].to_vec(), [0x81, 2]),
+            (
+                "a header alone, NOTIFY",
+                changed(simple(), 2, 0x21)[..12].to_vec(),
+                [0xa0, 2],
+            ),
             ("a question cut in its name", simple()[..14].to_vec(), [0x81, 1]),
             ("a question cut in its class", simple()[..18].to_vec(), [0x81, 1]),
             ("a question that points at itself", question_points_at_itself, [0x81, 1]),
@@ -209,12 +166,37 @@ mod tests {
     }
 
     #[test]
+    fn rejections_copy_all_flags_but_aa_and_z() {
+        let record = changed(with_opt(simple(), 0, 0, b""), 12 + 7 + 10, 1);
+        for (bytes, rest) in [
+            (changed(simple(), 5, 0), vec![0; 8]),
+            (record.clone(), [&[0, 1, 0, 0, 0, 0, 0, 0], &simple()[12..]].concat()),
+        ] {
+            let bytes = changed(changed(bytes, 2, 0x07), 3, 0xff);
+            let expected = [&[0x12, 0x34, 0x83, 0xb1], &rest[..]].concat();
+            assert_eq!(
+                Query::read(&bytes).err(),
+                Some(Rejection::Reply(expected)),
+                "{bytes:02x?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_alone_is_failed_like_a_question() {
+        let bytes = changed(changed(simple(), 2, 0x07), 3, 0xff);
+        let expected = [&[0x12, 0x34, 0x81, 0x12][..], &[0; 8]].concat();
+        assert_eq!(Query::read(&bytes[..12]).err(), Some(Rejection::Reply(expected)));
+    }
+
+    #[test]
     fn rejects_records_that_it_cannot_read_with_the_question() {
         let whole = with_opt(simple(), 1232, 0, b"\x00\x0a\x00\x02ab");
         let overrun = with_opt(simple(), 1232, 0, b"\x00\x0a\x00\x03ab");
+        let bad_option = with_opt(simple(), 1232, 0x0001_0000, b"\x00\x0b\x00\x01a");
         let expected = [b"\x12\x34\x81\x01\x00\x01\x00\x00\x00\x00\x00\x00", &simple()[12..]].concat();
         let cuts = (simple().len() + 1..whole.len()).map(|len| whole[..len].to_vec());
-        for bytes in cuts.chain([overrun]) {
+        for bytes in cuts.chain([overrun, bad_option]) {
             assert_eq!(
                 Query::read(&bytes).err(),
                 Some(Rejection::Reply(expected.clone())),
@@ -243,7 +225,7 @@ mod tests {
             ("NOTIFY", changed(simple(), 2, 0x21), None),
         ] {
             let query = Query::read(&bytes).unwrap_or_else(|rejection| panic!("{what}: {rejection:?}"));
-            assert_eq!(query.edns.map(|edns| edns.payload_size), payload_size, "{what}");
+            assert_eq!(query.edns().map(|edns| edns.payload_size), payload_size, "{what}");
         }
     }
 
@@ -251,17 +233,12 @@ mod tests {
     fn reads_the_question_and_every_field_of_the_opt_record() {
         let bytes = with_opt(query("WWW.Example.com", 28), 1232, 0x0003_c0ff, b"\x00\x0a\x00\x01x");
         let query = Query::read(&bytes).unwrap();
-        assert_eq!(query.question.qname().to_string(), "WWW.Example.com");
-        assert_eq!(
-            (query.question.qtype(), query.question.qclass()),
-            (Rtype::AAAA, Class::IN)
-        );
+        assert_eq!(query.qname(), b"\x03WWW\x07Example\x03com\0");
+        assert_eq!(query.message.question.qtype.to_int(), 28);
+        assert!(query.is_internet());
         assert_eq!(query.name(), Name::parse("www.example.com").unwrap());
-        let edns = query.edns.unwrap();
-        assert_eq!(
-            (edns.payload_size, edns.version, edns.flags, edns.options.len()),
-            (1232, 3, 0xc0ff, 5)
-        );
+        let edns = query.edns().unwrap();
+        assert_eq!((edns.payload_size, edns.version, edns.flags), (1232, 3, 0xc0ff));
     }
 
     #[test]

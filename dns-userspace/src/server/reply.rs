@@ -1,19 +1,22 @@
-//! Making replies: pure functions from a query and what the zones say to the bytes on the wire.
+//! Making replies: what the zones say, and what the server says itself, as messages, and these as bytes for a client.
 //!
 //! Flags, SOA, order and OPT are those of CoreDNS's `kubernetes` plugin and server. Unlike CoreDNS, names are always
 //! compressed.
 
-use domain::base::iana::{Class, Opcode, OptionCode, Rcode};
-use domain::base::name::ToName;
-use domain::base::opt::UnknownOptData;
-use domain::base::{Header, Message, Name as DomainName};
+use std::net::IpAddr;
+
+use domain::base::iana::{Opcode, OptRcode, Rcode, Rtype};
+use domain::base::{Header, HeaderCounts};
 use rand::seq::SliceRandom as _;
 
-use super::message::{Data, HEADER_LEN, Record, Section, WireName, Writer};
-use super::query::{Edns, Query};
+use super::edns;
+use super::message::{HEADER_LEN, MAX_LEN, Message, Question, Record};
+use super::query::{Query, Transport};
+use super::rdata::Data;
+use super::reader::WireName;
 use crate::corefile::soa_ttl;
 use crate::name::Name;
-use crate::rules::{self, Records};
+use crate::rules;
 use crate::zone::Content;
 
 /// The TTL of the specification's version, in seconds.
@@ -21,32 +24,6 @@ const VERSION_TTL: u32 = 28_800;
 
 /// The SOA's refresh, retry and expire fields, in seconds.
 const SOA_TIMES: [u32; 3] = [7200, 1800, 86400];
-
-/// The options that are echoed; all others are dropped.
-const ECHOED_OPTIONS: [OptionCode; 5] = [
-    OptionCode::NSID,
-    OptionCode::EXPIRE,
-    OptionCode::COOKIE,
-    OptionCode::TCP_KEEPALIVE,
-    OptionCode::PADDING,
-];
-
-/// The flags that are echoed: DO and the seven after it.
-const ECHOED_FLAGS: u16 = 0xff00;
-
-/// BADVERS is 16: this in the OPT record's part of the rcode, 0 in the header's.
-const BADVERS_EXTENDED: u32 = 1 << 24;
-
-/// The part of an authoritative reply that is not copied from the query.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Body {
-    pub(super) rcode: Rcode,
-    /// Whether records are missing already.
-    pub(super) truncated: bool,
-    pub(super) answer: Vec<Record>,
-    pub(super) authority: Vec<Record>,
-    pub(super) additional: Vec<Record>,
-}
 
 /// What the records of a zone's reply have in common.
 pub(super) struct Setting<'q> {
@@ -73,69 +50,66 @@ impl<'q> Setting<'q> {
         }
     }
 
-    /// The reply's body.
-    pub(super) fn body(&self, content: &Content) -> Body {
+    /// The reply to this query.
+    pub(super) fn reply(&self, query: &Query, content: &Content) -> Message {
+        let rcode = match content {
+            Content::Records(_) | Content::Elsewhere { .. } | Content::Soa | Content::NoData => OptRcode::NOERROR,
+            Content::NxDomain => OptRcode::NXDOMAIN,
+            Content::Failure => OptRcode::SERVFAIL,
+        };
+        let mut reply = status(query, rcode);
+        reply.header.set_aa(true);
         match content {
-            Content::Records(records) => self.positive(&records.answer, &records.glue),
-            Content::Elsewhere { aliases, .. } => self.positive(aliases, &Records::default().glue),
-            Content::Soa => Body {
-                answer: self.soa().into_iter().collect(),
-                ..Body::empty(Rcode::NOERROR)
-            },
-            Content::NoData => self.negative(Rcode::NOERROR),
-            Content::NxDomain => self.negative(Rcode::NXDOMAIN),
-            Content::Failure => self.negative(Rcode::SERVFAIL),
+            Content::Records(records) => {
+                reply.answer = self.records(&records.answer);
+                reply.additional = self.glue(&records.glue);
+            }
+            Content::Elsewhere { aliases, .. } => reply.answer = self.records(aliases),
+            Content::Soa => reply.answer = self.soa().into_iter().collect(),
+            Content::NoData | Content::NxDomain | Content::Failure => {
+                reply.authority = self.soa().into_iter().collect();
+            }
         }
+        reply
     }
 
-    fn positive(&self, answer: &[rules::Record], glue: &[(rules::Target, std::net::IpAddr)]) -> Body {
-        let glue = glue.iter().filter_map(|(target, address)| {
+    fn records(&self, records: &[rules::Record]) -> Vec<Record> {
+        records.iter().filter_map(|record| self.record(record)).collect()
+    }
+
+    fn glue(&self, glue: &[(rules::Target, IpAddr)]) -> Vec<Record> {
+        let records = glue.iter().filter_map(|(target, address)| {
             Some(Record {
                 owner: below(target, self.apex)?,
                 ttl: self.ttl,
-                data: (*address).into(),
+                data: Data::of_address(*address),
             })
         });
-        Body {
-            answer: answer.iter().filter_map(|record| self.record(record)).collect(),
-            additional: glue.collect(),
-            ..Body::empty(Rcode::NOERROR)
-        }
-    }
-
-    fn negative(&self, rcode: Rcode) -> Body {
-        Body {
-            authority: self.soa().into_iter().collect(),
-            ..Body::empty(rcode)
-        }
+        records.collect()
     }
 
     /// A record on the wire; `None` where a name would be too long.
     fn record(&self, record: &rules::Record) -> Option<Record> {
         let target = |target: &str| below(target, self.apex);
         let data = match &record.data {
-            rules::Data::A(address) => Data::A(*address),
-            rules::Data::Aaaa(address) => Data::Aaaa(*address),
-            rules::Data::Cname(name) => Data::Cname(below(name, &[0])?),
-            rules::Data::Ns(name) => Data::Ns(target(name)?),
-            rules::Data::Ptr(name) => Data::Ptr(below(name, self.primary.as_wire())?),
-            rules::Data::Txt(text) => Data::Txt(text),
+            rules::Data::A(address) => Data::of_address((*address).into()),
+            rules::Data::Aaaa(address) => Data::of_address((*address).into()),
+            rules::Data::Cname(name) => Data::of_name(Rtype::CNAME, &below(name, ROOT)?),
+            rules::Data::Ns(name) => Data::of_name(Rtype::NS, &target(name)?),
+            rules::Data::Ptr(name) => Data::of_name(Rtype::PTR, &below(name, self.primary.as_wire())?),
+            rules::Data::Txt(text) => Data::of_text(text),
             rules::Data::Srv {
                 weight,
                 port,
                 target: name,
-            } => Data::Srv {
-                weight: *weight,
-                port: *port,
-                target: target(name)?,
-            },
+            } => Data::of_service(*weight, *port, &target(name)?),
         };
         let owner = match &record.owner {
-            Some(owner) => below(owner, &[0])?,
+            Some(owner) => below(owner, ROOT)?,
             None => self.qname.clone(),
         };
-        let ttl = match data {
-            Data::Txt(_) => VERSION_TTL,
+        let ttl = match record.data {
+            rules::Data::Txt(_) => VERSION_TTL,
             _ => self.ttl,
         };
         Some(Record { owner, ttl, data })
@@ -144,20 +118,20 @@ impl<'q> Setting<'q> {
     /// The zone's SOA record, in the letter case of the question; `None` where its names would be too long.
     fn soa(&self) -> Option<Record> {
         let [refresh, retry, expire] = SOA_TIMES;
+        let (mname, rname) = (below("ns.dns", self.apex)?, below("hostmaster", self.apex)?);
         Some(Record {
             owner: self.apex.to_vec(),
             ttl: soa_ttl(self.ttl),
-            data: Data::Soa {
-                mname: below("ns.dns", self.apex)?,
-                rname: below("hostmaster", self.apex)?,
-                numbers: [self.serial, refresh, retry, expire, self.ttl],
-            },
+            data: Data::of_authority(&mname, &rname, [self.serial, refresh, retry, expire, self.ttl]),
         })
     }
 }
 
+/// The root's name in wire form.
+pub(super) const ROOT: &[u8] = &[0];
+
 /// The name with these labels left of a zone's, given in wire form; `None` where it would be none.
-fn below(labels: &str, zone: &[u8]) -> Option<WireName> {
+pub(super) fn below(labels: &str, zone: &[u8]) -> Option<WireName> {
     let mut wire = Vec::with_capacity(labels.len() + zone.len() + 1);
     for label in labels.split('.').filter(|label| !label.is_empty()) {
         wire.push(u8::try_from(label.len()).ok().filter(|len| *len < 64)?);
@@ -167,199 +141,68 @@ fn below(labels: &str, zone: &[u8]) -> Option<WireName> {
     (wire.len() <= crate::name::MAX_NAME_LEN).then_some(wire)
 }
 
-impl Body {
-    fn empty(rcode: Rcode) -> Self {
-        Self {
-            rcode,
-            truncated: false,
-            answer: Vec::new(),
-            authority: Vec::new(),
-            additional: Vec::new(),
-        }
-    }
-
-    /// All records but OPT.
-    pub(super) fn records_mut(&mut self) -> impl Iterator<Item = &mut Record> {
-        let rest = self.authority.iter_mut().chain(&mut self.additional);
-        self.answer.iter_mut().chain(rest)
-    }
-
-    /// Puts the addresses of each section into random order, behind all other records.
-    pub(super) fn shuffle(&mut self) {
-        for section in [&mut self.answer, &mut self.additional] {
-            let is_address = |record: &Record| matches!(record.data, Data::A(_) | Data::Aaaa(_));
-            section.sort_by_key(is_address);
-            let start = section.partition_point(|record| !is_address(record));
-            section[start..].shuffle(&mut rand::rng());
-        }
-    }
+/// A reply without records: what the server itself says.
+pub(super) fn status(query: &Query, rcode: OptRcode) -> Message {
+    Message::new(
+        reply_header(query.message.header),
+        rcode,
+        query.message.question.clone(),
+    )
 }
 
-impl From<std::net::IpAddr> for Data {
-    fn from(address: std::net::IpAddr) -> Self {
-        match address {
-            std::net::IpAddr::V4(address) => Self::A(address),
-            std::net::IpAddr::V6(address) => Self::Aaaa(address),
+/// Writes a reply for its client: with the OPT record that is due, and no longer than the client takes.
+pub(super) fn write(query: &Query, mut reply: Message, transport: Transport) -> Vec<u8> {
+    if let Some(asked) = query.edns() {
+        match reply.opt_mut() {
+            Some(opt) => asked.adapt(opt),
+            None => reply.additional.push(asked.echo()),
         }
     }
-}
-
-/// Writes an authoritative reply of at most `limit` bytes: records that do not fit are left out from the end, and TC is
-/// set. The OPT record is always in it.
-pub(super) fn write(query: &Query<'_>, body: &Body, limit: usize) -> Vec<u8> {
-    let opt = query.edns.as_ref().map(ReplyOpt::echo);
-    let room = limit.saturating_sub(opt.as_ref().map_or(0, ReplyOpt::wire_len));
-    let mut header = reply_header(query.header, body.rcode);
-    header.set_aa(true);
-    header.set_tc(body.truncated);
-    let mut writer = begin(query, header, room);
-    let sections = [
-        (Section::Answer, &body.answer),
-        (Section::Authority, &body.authority),
-        (Section::Additional, &body.additional),
-    ];
-    let mut records = sections
-        .into_iter()
-        .flat_map(|(section, records)| records.iter().map(move |record| (section, record)));
-    if records.any(|(section, record)| writer.record(section, record).is_err()) {
-        writer.truncate();
-    }
-    end(writer, opt)
-}
-
-/// Writes a reply of the server's own: AA=0 and no records but OPT.
-pub(super) fn write_status(query: &Query<'_>, rcode: Rcode) -> Vec<u8> {
-    let writer = begin(query, reply_header(query.header, rcode), 0);
-    end(writer, query.edns.as_ref().map(ReplyOpt::echo))
+    reply.extend_rcode();
+    reply.write(query.size_limit(transport))
 }
 
 /// Writes the reply to an EDNS version that is not known (RFC 6891, 6.1.3): BADVERS, with an empty OPT.
-pub(super) fn write_bad_version(query: &Query<'_>) -> Vec<u8> {
-    let writer = begin(query, reply_header(query.header, Rcode::NOERROR), 0);
-    let opt = ReplyOpt {
-        payload_size: 0,
-        bits: BADVERS_EXTENDED,
-        options: Vec::new(),
-    };
-    end(writer, Some(opt))
-}
-
-/// Writes a reply of a header only; like CoreDNS's, it copies more of the query's flags than others.
-pub(super) fn write_bare(header: Header, opcode: Opcode, rcode: Rcode) -> Vec<u8> {
-    let mut reply = Header::new();
-    reply.set_id(header.id());
-    reply.set_qr(true);
-    reply.set_opcode(opcode);
-    copy_flags(header, &mut reply);
-    reply.set_rcode(rcode);
-    Writer::new(reply, 0).finish()
+pub(super) fn write_bad_version(query: &Query) -> Vec<u8> {
+    let mut reply = status(query, OptRcode::BADVERS);
+    reply.additional.push(edns::opt(0, 0, &[]));
+    reply.extend_rcode();
+    reply.write(MAX_LEN)
 }
 
 /// Writes FORMERR with the question, for a query whose records cannot be read.
-pub(super) fn write_format_error(query: &Query<'_>) -> Vec<u8> {
-    let mut header = reply_header(query.header, Rcode::FORMERR);
-    copy_flags(query.header, &mut header);
-    begin(query, header, 0).finish()
+pub(super) fn write_rejection(query: Header, question: Question) -> Vec<u8> {
+    Message::new(rejection_header(query), OptRcode::FORMERR, question).write(MAX_LEN)
 }
 
-fn copy_flags(query: Header, reply: &mut Header) {
-    reply.set_rd(query.rd());
-    reply.set_tc(query.tc());
-    reply.set_ad(query.ad());
-    reply.set_cd(query.cd());
-}
-
-/// Writes the query that asks for another name what this one asks for its own, in class IN.
-pub(super) fn write_query(query: &Query<'_>, name: &str) -> Option<Vec<u8>> {
-    let mut writer = Writer::new(query.header, 0);
-    let question = &query.question;
-    writer.question(&below(name, &[0])?, question.qtype().to_int(), Class::IN.to_int());
-    if let Some(edns) = &query.edns {
-        writer.opt(edns.payload_size, edns.flags.into(), &copy_options(edns, |_| true));
+/// Writes a reply of a header only, for a query whose header will not do or whose question cannot be read.
+pub(super) fn write_bare_rejection(query: Header, rcode: Rcode) -> Vec<u8> {
+    let mut header = rejection_header(query);
+    if rcode == Rcode::NOTIMP {
+        header.set_opcode(query.opcode());
     }
-    Some(writer.finish())
+    write_bare(header, rcode)
 }
 
-/// Empties a reply that is too big for its transport: header with TC set, and the question.
+/// Writes SERVFAIL in a reply of a header only, for a query that is no more than that.
+pub(super) fn write_bare_failure(query: Header) -> Vec<u8> {
+    write_bare(reply_header(query), Rcode::SERVFAIL)
+}
+
+fn write_bare(mut header: Header, rcode: Rcode) -> Vec<u8> {
+    header.set_rcode(rcode);
+    [header.as_slice(), HeaderCounts::new().as_slice()].concat()
+}
+
+/// Empties a reply that is too big for its transport: header with TC set, question, and OPT record.
 ///
-/// Returns `None` where the reply cannot be read that far.
+/// Returns `None` where the reply cannot be read.
 pub(super) fn truncate(reply: &[u8]) -> Option<Vec<u8>> {
-    begin_truncated(reply).map(Writer::finish)
+    Message::read(reply).ok().map(|reply| reply.write(HEADER_LEN))
 }
 
-/// Empties an upstream's reply that is too big for the client, and keeps an OPT record for it.
-pub(super) fn write_truncated(query: &Query<'_>, reply: &[u8]) -> Option<Vec<u8>> {
-    Some(end(begin_truncated(reply)?, query.edns.as_ref().map(ReplyOpt::echo)))
-}
-
-fn begin_truncated(reply: &[u8]) -> Option<Writer> {
-    let message = Message::from_slice(reply).ok()?;
-    let question = message.sole_question().ok()?;
-    let mut header = message.header();
-    header.set_tc(true);
-    let mut writer = Writer::new(header, 0);
-    let qname: DomainName<Vec<u8>> = question.qname().to_name();
-    writer.question(qname.as_slice(), question.qtype().to_int(), question.qclass().to_int());
-    Some(writer)
-}
-
-/// The OPT record of a reply to this query, in wire form, if it is to have one.
-pub(super) fn write_opt(query: &Query<'_>) -> Option<Vec<u8>> {
-    let mut writer = Writer::new(Header::new(), 0);
-    let opt = ReplyOpt::echo(query.edns.as_ref()?);
-    writer.opt(opt.payload_size, opt.bits, &opt.options);
-    Some(writer.finish().split_off(HEADER_LEN))
-}
-
-/// A reply's OPT record.
-struct ReplyOpt {
-    payload_size: u16,
-    /// Extended rcode, version and flags.
-    bits: u32,
-    options: Vec<u8>,
-}
-
-impl ReplyOpt {
-    fn echo(edns: &Edns<'_>) -> Self {
-        Self {
-            payload_size: edns.payload_size,
-            bits: u32::from(edns.flags & ECHOED_FLAGS),
-            options: copy_options(edns, |code| ECHOED_OPTIONS.contains(&code)),
-        }
-    }
-
-    /// Its length in bytes: the root's name, type, class, TTL and length of the data before the options.
-    fn wire_len(&self) -> usize {
-        11 + self.options.len()
-    }
-}
-
-/// The options of these codes, in wire form.
-fn copy_options(edns: &Edns<'_>, keep: impl Fn(OptionCode) -> bool) -> Vec<u8> {
-    let options = edns.options.iter::<UnknownOptData<_>>().flatten();
-    let kept = options.filter(|option| keep(option.code()));
-    let bytes = kept.flat_map(|option| {
-        let (code, data) = (option.code().to_int(), option.as_slice());
-        [&code.to_be_bytes()[..], &(data.len() as u16).to_be_bytes(), data].concat()
-    });
-    bytes.collect()
-}
-
-fn begin(query: &Query<'_>, header: Header, room: usize) -> Writer {
-    let mut writer = Writer::new(header, room);
-    let question = &query.question;
-    writer.question(&query.qname(), question.qtype().to_int(), question.qclass().to_int());
-    writer
-}
-
-fn end(mut writer: Writer, opt: Option<ReplyOpt>) -> Vec<u8> {
-    if let Some(opt) = opt {
-        writer.opt(opt.payload_size, opt.bits, &opt.options);
-    }
-    writer.finish()
-}
-
-fn reply_header(query: Header, rcode: Rcode) -> Header {
+/// The header of a reply.
+fn reply_header(query: Header) -> Header {
     let copied = query.opcode() == Opcode::QUERY;
     let mut header = Header::new();
     header.set_id(query.id());
@@ -367,19 +210,38 @@ fn reply_header(query: Header, rcode: Rcode) -> Header {
     header.set_opcode(query.opcode());
     header.set_rd(copied && query.rd());
     header.set_cd(copied && query.cd());
-    header.set_rcode(rcode);
     header
+}
+
+/// The header of a rejection, which copies more of the query's flags, and not its opcode.
+fn rejection_header(query: Header) -> Header {
+    let mut header = query;
+    header.set_qr(true);
+    header.set_opcode(Opcode::QUERY);
+    header.set_aa(false);
+    header.set_z(false);
+    header
+}
+
+/// Puts the addresses of each section into random order, behind all other records.
+pub(super) fn shuffle(reply: &mut Message) {
+    for section in reply.sections_mut() {
+        let is_address = |record: &Record| matches!(record.data.rtype, Rtype::A | Rtype::AAAA);
+        section.sort_by_key(is_address);
+        let start = section.partition_point(|record| !is_address(record));
+        section[start..].shuffle(&mut rand::rng());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use dns_ebpf::decide::Zone;
-    use domain::base::ParsedName;
+    use domain::base::{Message as Reading, ParsedName};
     use domain::rdata::AllRecordData;
 
     use super::super::testing::*;
     use super::*;
-    use crate::rules::{Data as RuleData, Record as RuleRecord};
+    use crate::rules::{Data as RuleData, Record as RuleRecord, Records};
 
     const SERIAL: u32 = 1_700_000_000;
 
@@ -395,21 +257,21 @@ mod tests {
         records(vec![RuleData::A([10, 96, 0, 10].into())])
     }
 
-    fn body(query: &Query<'_>, content: &Content, ttl: u32) -> Body {
+    fn reply(query: &Query, content: &Content, ttl: u32) -> Message {
         let zone = Zone { name_len: 15, ttl };
         let primary = Name::parse("cluster.local").unwrap();
-        Setting::new(&query.qname(), zone, &primary, SERIAL).body(content)
+        Setting::new(query.qname(), zone, &primary, SERIAL).reply(query, content)
     }
 
-    /// The reply in the zone `cluster.local`.
-    fn answer(query: &[u8], content: &Content, limit: usize) -> Vec<u8> {
+    /// The reply over UDP in the zone `cluster.local`.
+    fn answer(query: &[u8], content: &Content) -> Vec<u8> {
         let query = Query::read(query).unwrap();
-        write(&query, &body(&query, content, 30), limit)
+        write(&query, reply(&query, content, 30), Transport::Udp)
     }
 
     /// The records of a reply, after their section.
     fn list(reply: &[u8]) -> Vec<String> {
-        let message = Message::from_slice(reply).unwrap();
+        let message = Reading::from_slice(reply).unwrap();
         let text = |record: domain::base::record::ParsedRecord<'_, [u8]>| {
             record
                 .to_any_record::<AllRecordData<_, ParsedName<_>>>()
@@ -432,7 +294,7 @@ mod tests {
             b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x1e\x00\x04\x0a\x60\x00\x0a",
         ]
         .concat();
-        assert_eq!(answer(&query, &address(), 512), expected);
+        assert_eq!(answer(&query, &address()), expected);
     }
 
     #[test]
@@ -522,10 +384,10 @@ mod tests {
         ] {
             let query = query("Web.n.svc.Cluster.LOCAL", 1);
             let parsed = Query::read(&query).unwrap();
-            let reply = write(&parsed, &body(&parsed, &content, ttl), 512);
+            let reply = write(&parsed, reply(&parsed, &content, ttl), Transport::Udp);
             assert_eq!(list(&reply), expected, "{content:?}");
             assert_eq!(reply[12..query.len()], query[12..], "{content:?}");
-            let header = Message::from_slice(&reply).unwrap().header();
+            let header = Reading::from_slice(&reply).unwrap().header();
             assert_eq!(
                 (header.rcode(), header.aa(), header.tc()),
                 (rcode, true, false),
@@ -549,10 +411,10 @@ mod tests {
         let query = Query::read(&query).unwrap();
         let mut orders = std::collections::HashSet::new();
         for _ in 0..20 {
-            let mut body = body(&query, &content, 30);
-            body.shuffle();
-            assert!(matches!(body.answer[0].data, Data::Cname(_)));
-            orders.insert(format!("{:?}", body.answer));
+            let mut reply = reply(&query, &content, 30);
+            shuffle(&mut reply);
+            assert_eq!(reply.answer[0].data.rtype, Rtype::CNAME);
+            orders.insert(format!("{:?}", reply.answer));
         }
         assert!(orders.len() > 10);
     }
@@ -570,7 +432,7 @@ mod tests {
         ] {
             let mut query = query("a.cluster.local", 1);
             query[2..4].copy_from_slice(&asked);
-            assert_eq!(answer(&query, &address(), 512)[2..4], expected, "{asked:02x?}");
+            assert_eq!(answer(&query, &address())[2..4], expected, "{asked:02x?}");
         }
     }
 
@@ -584,25 +446,43 @@ mod tests {
         let options = [nsid, subnet, cookie, private, padding].concat();
         let echoed = [nsid, cookie, padding].concat();
         let query = query("a.cluster.local", 1);
-        let bare = answer(&query, &address(), 512);
+        let bare = answer(&query, &address());
         for (size, asked, expected) in [(100, 0, 0), (1232, 0x8000, 0x8000), (65535, 0xc0ff, 0xc000)] {
-            let reply = answer(&with_opt(query.clone(), size, asked, &options), &address(), 512);
+            let reply = answer(&with_opt(query.clone(), size, asked, &options), &address());
             assert_eq!(reply, with_opt(bare.clone(), size, expected, &echoed), "{size}");
         }
     }
 
     #[test]
+    fn an_upstreams_opt_record_is_made_one_for_the_client() {
+        let plain = query("a", 1);
+        let upstreams = with_opt(plain.clone(), 4096, 0x00ff_40ff, b"\0\x03\0\x02id");
+        for (size, flags, expected) in [(1232, 0, 0x4000), (0, 0xc000, 0xc000), (512, 0x00ff, 0x4000)] {
+            let query = with_opt(plain.clone(), size, flags, b"\0\x0a\0\0");
+            let reply = Message::read(&upstreams).unwrap();
+            let written = write(&Query::read(&query).unwrap(), reply, Transport::Udp);
+            assert_eq!(written, with_opt(plain.clone(), size, expected, b"\0\x03\0\x02id"));
+        }
+    }
+
+    #[test]
+    fn an_extended_rcode_outlives_the_opt_record_that_it_came_in() {
+        let query = Query::read(&with_opt(query("a", 1), 1232, 0, b"")).unwrap();
+        let reply = write(&query, status(&query, OptRcode::BADCOOKIE), Transport::Udp);
+        assert_eq!(Message::read(&reply).unwrap().rcode, OptRcode::BADCOOKIE);
+    }
+
+    #[test]
     fn truncates_what_exceeds_the_limit_and_keeps_the_opt_record() {
-        let query = with_opt(
-            query("a.cluster.local", 1),
-            512,
-            0,
-            &[&b"\x00\x0c\x01\x90"[..], &[0; 400]].concat(),
-        );
-        let whole = answer(&query, &address(), 65535);
-        assert_eq!(answer(&query, &address(), whole.len()), whole);
-        let truncated = answer(&query, &address(), whole.len() - 1);
-        assert_eq!(truncated, [&query[..2], &[0x87, 0x00], &query[4..]].concat());
+        let padded = |len: u16| {
+            let padding = [&b"\x00\x0c"[..], &len.to_be_bytes(), &vec![0; len.into()]].concat();
+            with_opt(query("a.cluster.local", 1), 512, 0, &padding)
+        };
+        // A header of 12 bytes, a question of 21, an address of 16, OPT with 15.
+        assert_eq!(answer(&padded(448), &address()).len(), 512);
+        let truncated = padded(449);
+        let expected = [&truncated[..2], &[0x87, 0x00], &truncated[4..]].concat();
+        assert_eq!(answer(&truncated, &address()), expected);
     }
 
     #[test]
@@ -610,15 +490,14 @@ mod tests {
         let address = |last| Record {
             owner: b"\x01a\x07cluster\x05local\0".to_vec(),
             ttl: 30,
-            data: Data::A([10, 0, 0, last].into()),
+            data: Data::of_address([10, 0, 0, last].into()),
         };
-        let content = Body {
-            answer: (0..20).map(address).collect(),
-            additional: (20..40).map(address).collect(),
-            ..Body::empty(Rcode::NOERROR)
-        };
+        let mut content = status(&Query::read(&query("a.cluster.local", 1)).unwrap(), OptRcode::NOERROR);
+        content.answer = (0..20).map(address).collect();
+        content.additional = (20..40).map(address).collect();
+        // OPT records keep their place, and their room.
+        content.additional.insert(1, edns::opt(1232, 0, b""));
         // A header of 12 bytes, a question of 21, 16 for each address behind a pointer to it, and 11 for OPT.
-        let query = with_opt(query("a.cluster.local", 1), 1232, 0, b"");
         for (limit, answers, additionals, truncated) in [
             (684, 20, 21, false),
             (683, 20, 20, true),
@@ -627,8 +506,8 @@ mod tests {
             (60, 1, 1, true),
             (59, 0, 1, true),
         ] {
-            let reply = write(&Query::read(&query).unwrap(), &content, limit);
-            let message = Message::from_slice(&reply).unwrap();
+            let reply = content.write(limit);
+            let message = Reading::from_slice(&reply).unwrap();
             let counts = message.header_counts();
             assert!(reply.len() <= limit, "{} of {limit}", reply.len());
             assert_eq!(
@@ -646,8 +525,8 @@ mod tests {
         let query = Query::read(&query).unwrap();
         let primary = Name::parse("cluster.local").unwrap();
         let zone = Zone { name_len: 247, ttl: 30 };
-        let body = Setting::new(&query.qname(), zone, &primary, SERIAL).body(&Content::NoData);
-        assert_eq!(body.authority, []);
+        let reply = Setting::new(query.qname(), zone, &primary, SERIAL).reply(&query, &Content::NoData);
+        assert_eq!(reply.authority, []);
     }
 
     #[test]
@@ -656,7 +535,10 @@ mod tests {
         let query = Query::read(&asked).unwrap();
         let reply = |flags: [u8; 2]| [&asked[..2], &flags, b"\0\x01\0\0\0\0\0\0", &asked[12..21]].concat();
         let refused = with_opt(reply([0x81, 5]), 1232, 0x8000, b"\x00\x03\x00\x00");
-        assert_eq!(write_status(&query, Rcode::REFUSED), refused);
+        assert_eq!(
+            write(&query, status(&query, OptRcode::REFUSED), Transport::Udp),
+            refused
+        );
         assert_eq!(
             write_bad_version(&query),
             with_opt(reply([0x81, 0]), 0, 0x0100_0000, b"")
@@ -664,10 +546,14 @@ mod tests {
     }
 
     #[test]
-    fn empties_a_reply_to_header_and_question() {
+    fn empties_a_reply_to_header_question_and_opt_record() {
         let query = query("Example.com", 1);
-        let expected = [&query[..2], &[0x87, 0xf0], &query[4..]].concat();
-        assert_eq!(truncate(&strange_reply(&query)), Some(expected));
+        let empty = |flags| [&query[..2], &[flags, 0xf0], &query[4..]].concat();
+        assert_eq!(truncate(&strange_reply(&query)), Some(empty(0x87)));
+        let mut with_answer = strange_reply(&query);
+        with_answer.truncate(with_answer.len() - b" trailing bytes".len());
+        let with_answer = with_opt(with_answer, 1232, 0, b"");
+        assert_eq!(truncate(&with_answer), Some(with_opt(empty(0x87), 1232, 0, b"")));
         assert_eq!(truncate(b"short"), None);
         assert_eq!(truncate(&bare_reply(&query, 0x85)), None);
     }

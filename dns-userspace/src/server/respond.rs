@@ -2,15 +2,15 @@
 
 use std::sync::{Arc, PoisonError};
 
-use domain::base::iana::Rcode;
+use domain::base::iana::OptRcode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
 use super::forward::{self, Upstreams};
-use super::message::WireName;
+use super::message::Message;
 use super::query::{Query, Rejection, Transport};
-use super::reply::{self, Body, Setting};
-use super::{Routes, alias, forwarded, ttl};
+use super::reply::{self, Setting};
+use super::{Routes, ttl};
 use crate::metrics::{ServerMetrics, Source};
 use crate::name::Name;
 use crate::zone::{Content, Said, SharedZoneTable};
@@ -36,20 +36,26 @@ pub(super) enum Response {
 
 /// A query that an upstream is to answer.
 pub(super) struct Forward {
-    query: Vec<u8>,
+    query: Query,
     transport: Transport,
     upstreams: Arc<Upstreams>,
-    /// What the client gets when no upstream replies.
-    failure: Vec<u8>,
-    /// The queries for aliases that it was asked for, the first of them last.
+    /// The aliases that it was asked for, the first of them last.
     aliases: Vec<Alias>,
     _slot: OwnedSemaphorePermit,
 }
 
-/// A query whose answer leads on to that of another.
+/// A query, and the beginning of a reply that goes on with the answer to another.
 struct Alias {
-    query: Vec<u8>,
-    body: Body,
+    query: Query,
+    reply: Message,
+}
+
+/// What a query is answered with.
+enum Outcome {
+    /// This.
+    Reply(Source, Message),
+    /// What an upstream says.
+    Forward(Box<Forward>),
 }
 
 /// Answers messages, whatever they came in by.
@@ -81,7 +87,7 @@ impl Responder {
             Transport::Tcp => message,
         };
         let response = match Query::read(message) {
-            Ok(query) => self.answer(message, &query, transport, MAX_ALIASES),
+            Ok(query) => self.serve(&query, transport),
             Err(Rejection::Silence) => Response::Silence,
             Err(Rejection::Reply(reply)) => Response::Reply(Source::Server, reply),
         };
@@ -91,133 +97,142 @@ impl Responder {
         response
     }
 
+    fn serve(&self, query: &Query, transport: Transport) -> Response {
+        if !self.routes.any_class && !query.is_internet() {
+            let refusal = reply::status(query, OptRcode::REFUSED);
+            return Response::Reply(Source::Server, reply::write(query, refusal, transport));
+        }
+        if query.edns().is_some_and(|edns| edns.version != 0) {
+            return Response::Reply(Source::Server, reply::write_bad_version(query));
+        }
+        match self.answer(query, transport, MAX_ALIASES) {
+            Outcome::Reply(source, reply) => Response::Reply(source, reply::write(query, reply, transport)),
+            Outcome::Forward(forward) => Response::Forward(forward),
+        }
+    }
+
     /// Asks upstreams, and passes on what one of them replies, or SERVFAIL.
-    pub(super) async fn forward(&self, mut forward: Box<Forward>) -> Vec<u8> {
-        let asked = forward::ask(&forward.upstreams, &forward.query, forward.transport).await;
+    pub(super) async fn forward(&self, forward: Box<Forward>) -> Vec<u8> {
+        let Forward { mut query, aliases, .. } = *forward;
+        let asked = forward::ask(&forward.upstreams, &self.refresh(&query), forward.transport).await;
         let (mut source, mut reply) = match asked {
-            Ok(reply) => (Source::Forward, self.adapt(&forward, reply)),
+            Ok(reply) => (Source::Forward, self.pass(&query, reply)),
             Err(error) => {
                 debug!("no upstream replied: {error}");
-                (Source::Server, std::mem::take(&mut forward.failure))
+                (Source::Server, reply::status(&query, OptRcode::SERVFAIL))
             }
         };
-        while let Some(Alias { query, mut body }) = forward.aliases.pop() {
-            alias::complete(&mut body, &reply);
-            // It was read before.
-            if let Ok(query) = Query::read(&query) {
-                (source, reply) = (Source::Zone, self.write(&query, body, forward.transport));
-            }
+        for alias in aliases.into_iter().rev() {
+            (source, reply) = (Source::Zone, self.complete(&alias.query, alias.reply, reply));
+            query = alias.query;
         }
+        let reply = reply::write(&query, reply, forward.transport);
         self.metrics.count(source, &reply);
         reply
     }
 
-    fn adapt(&self, forward: &Forward, reply: Vec<u8>) -> Vec<u8> {
-        match Query::read(&forward.query) {
-            Ok(query) => forwarded::adapt(&query, reply, self.routes.cache.as_ref(), forward.transport),
-            // It was read before.
-            Err(_) => reply,
+    /// What upstreams are asked: as CoreDNS's cache, with AD where it keeps the reply, for clients that want to know.
+    fn refresh(&self, query: &Query) -> Query {
+        let mut query = query.clone();
+        if self
+            .routes
+            .cache
+            .as_ref()
+            .is_some_and(|cache| cache.takes(&query.name()))
+        {
+            query.message.header.set_ad(true);
         }
+        query
     }
 
     /// Answers a query; up to `aliases` may still be followed.
-    fn answer(&self, message: &[u8], query: &Query<'_>, transport: Transport, aliases: usize) -> Response {
-        if query.edns.as_ref().is_some_and(|edns| edns.version != 0) {
-            return Response::Reply(Source::Server, reply::write_bad_version(query));
-        }
-        if !self.routes.any_class && !query.is_internet() {
-            return self.say(query, Rcode::REFUSED);
-        }
-        let qname = query.qname();
-        let name = Name::from_wire(&qname);
-        match self.consult_zones(query, &qname, &name) {
-            Claim::Body(body) => Response::Reply(Source::Zone, self.write(query, body, transport)),
-            Claim::Alias(body, target) => self.follow(message, query, transport, body, &target, aliases),
-            Claim::Refused => self.say(query, Rcode::REFUSED),
-            Claim::None => self.pass_on(message, query, &name, transport),
+    fn answer(&self, query: &Query, transport: Transport, aliases: usize) -> Outcome {
+        let name = query.name();
+        match self.consult_zones(query, &name) {
+            Claim::Reply(reply) => Outcome::Reply(Source::Zone, self.pass(query, reply)),
+            Claim::Alias(reply, target) => self.follow(query, transport, reply, &target, aliases),
+            Claim::Refused => refuse(query),
+            Claim::None => self.pass_on(query, &name, transport),
         }
     }
 
-    fn consult_zones(&self, query: &Query<'_>, qname: &WireName, name: &Name) -> Claim {
+    fn consult_zones(&self, query: &Query, name: &Name) -> Claim {
         let zones = self.zones.read().unwrap_or_else(PoisonError::into_inner);
-        match zones.ask(name, query.question.qtype().to_int()) {
+        match zones.ask(name, query.message.question.qtype.to_int()) {
             Said::Outside | Said::FallThrough => Claim::None,
             Said::Refused => Claim::Refused,
             Said::Here { zone, serial, content } => {
-                let body = Setting::new(qname, zone, zones.primary(), serial).body(&content);
+                let reply = Setting::new(query.qname(), zone, zones.primary(), serial).reply(query, &content);
                 match content {
-                    Content::Elsewhere { target, .. } => Claim::Alias(body, target),
-                    _ => Claim::Body(body),
+                    Content::Elsewhere { target, .. } => Claim::Alias(reply, target),
+                    _ => Claim::Reply(reply),
                 }
             }
         }
     }
 
     /// Asks for an alias's target what was asked for the alias, as a client would.
-    fn follow(
-        &self,
-        message: &[u8],
-        query: &Query<'_>,
-        transport: Transport,
-        mut body: Body,
-        target: &str,
-        aliases: usize,
-    ) -> Response {
-        let asked = reply::write_query(query, target).filter(|_| aliases > 0);
-        let response = asked.as_ref().and_then(|asked| {
-            let query = Query::read(asked).ok()?;
-            Some(self.answer(asked, &query, transport, aliases - 1))
-        });
-        match response {
-            Some(Response::Forward(mut forward)) => {
-                let query = message.to_vec();
-                forward.aliases.insert(0, Alias { query, body });
-                return Response::Forward(forward);
+    fn follow(&self, query: &Query, transport: Transport, reply: Message, target: &str, aliases: usize) -> Outcome {
+        let target = reply::below(target, reply::ROOT).filter(|_| aliases > 0);
+        let outcome = target.map(|target| self.answer(&query.of_name(target), transport, aliases - 1));
+        match outcome {
+            Some(Outcome::Forward(mut forward)) => {
+                let query = query.clone();
+                forward.aliases.insert(0, Alias { query, reply });
+                Outcome::Forward(forward)
             }
-            Some(Response::Reply(_, reply)) => alias::complete(&mut body, &reply),
-            Some(Response::Silence) | None => {}
+            Some(Outcome::Reply(_, rest)) => Outcome::Reply(Source::Zone, self.complete(query, reply, rest)),
+            None => Outcome::Reply(Source::Zone, self.pass(query, reply)),
         }
-        Response::Reply(Source::Zone, self.write(query, body, transport))
     }
 
-    fn pass_on(&self, message: &[u8], query: &Query<'_>, name: &Name, transport: Transport) -> Response {
+    /// Puts the answer of the reply for an alias's target behind the alias, which stands alone where there is none.
+    fn complete(&self, query: &Query, mut reply: Message, rest: Message) -> Message {
+        if matches!(rest.rcode, OptRcode::NOERROR | OptRcode::NXDOMAIN) {
+            reply.answer.extend(rest.answer);
+            reply.header.set_tc(rest.header.tc());
+        }
+        self.pass(query, reply)
+    }
+
+    fn pass_on(&self, query: &Query, name: &Name, transport: Transport) -> Outcome {
         let Some(upstreams) = self.upstreams.iter().find(|upstreams| upstreams.serve(name)) else {
-            return self.say(query, Rcode::REFUSED);
+            return refuse(query);
         };
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            return self.say(query, Rcode::REFUSED);
+            return refuse(query);
         };
-        Response::Forward(Box::new(Forward {
-            query: message.to_vec(),
+        Outcome::Forward(Box::new(Forward {
+            query: query.clone(),
             transport,
             upstreams: upstreams.clone(),
-            failure: reply::write_status(query, Rcode::SERVFAIL),
             aliases: Vec::new(),
             _slot: slot,
         }))
     }
 
-    fn write(&self, query: &Query<'_>, mut body: Body, transport: Transport) -> Vec<u8> {
+    /// Takes a reply through `cache` and `loadbalance`.
+    fn pass(&self, query: &Query, mut reply: Message) -> Message {
         if let Some(cache) = &self.routes.cache {
-            ttl::flatten(cache, &query.name(), query.header.opcode(), &mut body);
+            ttl::pass(cache, query, &mut reply);
         }
         if self.routes.shuffles {
-            body.shuffle();
+            reply::shuffle(&mut reply);
         }
-        reply::write(query, &body, query.size_limit(transport))
+        reply
     }
+}
 
-    fn say(&self, query: &Query<'_>, rcode: Rcode) -> Response {
-        Response::Reply(Source::Server, reply::write_status(query, rcode))
-    }
+fn refuse(query: &Query) -> Outcome {
+    Outcome::Reply(Source::Server, reply::status(query, OptRcode::REFUSED))
 }
 
 /// What the zones say to a query.
 enum Claim {
     /// This.
-    Body(Body),
+    Reply(Message),
     /// This, and what stands at this name.
-    Alias(Body, String),
+    Alias(Message, String),
     /// Nobody is told.
     Refused,
     /// It is not theirs.
