@@ -201,7 +201,9 @@ impl Data {
             }
             data.read_field(field, reader)?;
         }
-        reader.is_at_end().then_some(data)
+        // A list of names that are all pointers grows much when it is expanded.
+        let fits = data.bytes.len() <= usize::from(u16::MAX);
+        (fits && reader.is_at_end()).then_some(data)
     }
 
     fn read_field(&mut self, field: &Field, reader: &mut Reader<'_>) -> Option<()> {
@@ -406,6 +408,14 @@ mod tests {
             assert_eq!(read(6, &soa[..len]).is_some(), is_end_of_field, "{len}");
         }
         assert_eq!(read(6, &[&soa[..], &[0]].concat()), None, "a byte too many");
+    }
+
+    #[test]
+    fn expanded_data_have_a_limit_too() {
+        let servers = |count: usize| [&b"\0\0\0\0"[..], &b"\xc0\x00".repeat(count)].concat();
+        let most = (usize::from(u16::MAX) - 4) / 3;
+        assert_eq!(read(55, &servers(most)).unwrap().as_bytes().len(), 4 + 3 * most);
+        assert_eq!(read(55, &servers(most + 1)), None);
     }
 
     #[test]

@@ -12,9 +12,6 @@ use clap::Parser;
 use kxdns_tests::hostile::compare::Comparison;
 use kxdns_tests::hostile::stage::Stage;
 
-/// How many connections carry several messages.
-const CONVERSATIONS: u16 = 600;
-
 /// Asks both the same hostile messages.
 #[derive(Parser)]
 struct Options {
@@ -29,11 +26,7 @@ struct Options {
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let datagrams = |comparison: &mut Comparison<'_>| comparison.send_datagrams(options.messages);
-    let connections = |comparison: &mut Comparison<'_>| {
-        comparison.send_messages(options.messages)?;
-        comparison.have_conversations(CONVERSATIONS)?;
-        comparison.time_connections()
-    };
+    let connections = |comparison: &mut Comparison<'_>| comparison.send_streams(options.messages);
     let oddities = |comparison: &mut Comparison<'_>| comparison.ask_for_oddities();
     let agree = [
         compare(options.seed, "datagrams", datagrams)?,

@@ -72,8 +72,15 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    /// Sends `count` messages over TCP, each on a connection of its own.
-    pub fn send_messages(&mut self, count: u16) -> Result<()> {
+    /// Sends `count` messages over TCP, each on a connection of its own, and a tenth as many connections with several of
+    /// them; then times how long connections are kept.
+    pub fn send_streams(&mut self, count: u16) -> Result<()> {
+        self.send_messages(count)?;
+        self.have_conversations(count / 10)?;
+        self.time_connections()
+    }
+
+    fn send_messages(&mut self, count: u16) -> Result<()> {
         for number in 0..count {
             let message = make(self.seed, number);
             let talks = converse_about(self.stage, &message)?;
@@ -97,8 +104,7 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    /// Has `count` conversations of several messages each.
-    pub fn have_conversations(&mut self, count: u16) -> Result<()> {
+    fn have_conversations(&mut self, count: u16) -> Result<()> {
         let stage = self.stage;
         for number in 0..count {
             let conversation = Conversation::make(self.seed, number, KNOWN);
@@ -147,7 +153,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// Times how long connections are kept on which nothing more is said; a second more or less is the same.
-    pub fn time_connections(&mut self) -> Result<()> {
+    fn time_connections(&mut self) -> Result<()> {
         let query = Conversation::of(plain_query(KNOWN, 1), Vec::new()).bytes();
         for (said, times) in time_all(self.stage, &query)? {
             let [one, other] = times;

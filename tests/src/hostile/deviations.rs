@@ -2,6 +2,7 @@
 
 use super::meaning::Meaning;
 
+const RCODE: u16 = 0x000f;
 const NXDOMAIN: u16 = 3;
 const TYPE_NS: &str = " type 2 ";
 const TYPE_TXT: &str = " type 16 ";
@@ -16,14 +17,22 @@ struct Deviation {
 
 const DEVIATIONS: [Deviation; 2] = [
     Deviation {
-        explains: |coredns, kxdns| coredns.asks(TYPE_TXT) && coredns.rcode() == NXDOMAIN && kxdns.has_no_data(),
+        explains: |coredns, kxdns| {
+            let denied = coredns.asks(TYPE_TXT) && coredns.rcode() == NXDOMAIN;
+            let as_other_types = Meaning {
+                flags: coredns.flags & !RCODE,
+                ..coredns.clone()
+            };
+            denied && *kxdns == as_other_types
+        },
         reason: "a name that exists without records has no TXT records either: NODATA, as for every other type",
     },
     Deviation {
         explains: |coredns, kxdns| {
             let denied = coredns.rcode() == NXDOMAIN || coredns.has_no_data();
             let name_server = coredns.asks(TYPE_NS) || coredns.asks_below("ns.dns.");
-            denied && name_server && coredns.has_upper_case() && !kxdns.records[0].is_empty()
+            let answered = kxdns.flags == coredns.flags & !RCODE && !kxdns.records[0].is_empty();
+            denied && name_server && coredns.has_upper_case() && answered && kxdns.records[1].is_empty()
         },
         reason: "letter case makes no difference to the name server of a zone (RFC 4343), which resolvers that vary it rely on",
     },
@@ -40,7 +49,7 @@ pub fn explain(coredns: &Meaning, kxdns: &Meaning) -> Option<&'static str> {
 
 impl Meaning {
     fn rcode(&self) -> u16 {
-        self.flags & 0x000f
+        self.flags & RCODE
     }
 
     fn has_no_data(&self) -> bool {
@@ -66,13 +75,15 @@ impl Meaning {
 mod tests {
     use super::*;
 
+    /// A reply with these answers, or with an SOA record.
     fn meaning(rcode: u16, question: &str, answers: &[&str]) -> Meaning {
         let answers: Vec<String> = answers.iter().map(|answer| (*answer).to_owned()).collect();
+        let authority = vec!["an SOA record".to_owned(); usize::from(answers.is_empty())];
         Meaning {
             flags: 0x8400 | rcode,
-            counts: [1, answers.len() as u16, 0, 0],
+            counts: [1, answers.len() as u16, authority.len() as u16, 0],
             questions: vec![question.to_owned()],
-            records: [answers, Vec::new(), Vec::new()],
+            records: [answers, authority, Vec::new()],
         }
     }
 
@@ -83,6 +94,14 @@ mod tests {
         let (upper, lower) = ("Cluster.local type 2 class 1", "cluster.local type 2 class 1");
         let (nxdomain, nodata) = (|asked| meaning(3, asked, &[]), |asked| meaning(0, asked, &[]));
         let answer = |asked| meaning(0, asked, &["an answer"]);
+        let without_soa = |mut meaning: Meaning| {
+            meaning.records[1].clear();
+            meaning
+        };
+        let without_aa = |meaning: Meaning| Meaning {
+            flags: meaning.flags & !0x0400,
+            ..meaning
+        };
         for (coredns, kxdns, explained) in [
             (nxdomain(txt), nodata(txt), true),
             (nxdomain(a), nodata(a), false),
@@ -91,6 +110,8 @@ mod tests {
             (nodata(upper), answer(upper), true),
             (nodata(lower), answer(lower), false),
             (answer(upper), nodata(upper), false),
+            (nxdomain(txt), without_soa(nodata(txt)), false),
+            (nodata(upper), without_aa(answer(upper)), false),
         ] {
             assert_eq!(explain(&coredns, &kxdns).is_some(), explained, "{coredns} and {kxdns}");
         }
