@@ -5,13 +5,14 @@
 //! does I/O or reads a clock. Whether all objects are known is for the caller to ask: what is absent here is absent from
 //! the objects that there are.
 //!
-//! Where CoreDNS contradicts the specification or itself, it is followed but for four cases: TXT questions for names
-//! that exist without records get NODATA as for every other type (CoreDNS: NXDOMAIN); letter case makes no difference to
+//! Where CoreDNS contradicts the specification or itself, it is followed but for four cases: TXT questions for levels
+//! above the Services get NODATA as for every other type (CoreDNS: NXDOMAIN); letter case makes no difference to
 //! NS of the apex and to `ns.dns` (CoreDNS: NODATA and NXDOMAIN); a Service without any address has no records (CoreDNS:
 //! a CNAME to the root); and a slice that belongs to no Service has no PTR record (CoreDNS: no reply at all).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ptr;
 
 use crate::cluster::object::{Endpoint, EndpointSlice, ObjectKey, Port, Reach, Service};
 use crate::cluster::{Cluster, ServiceSet};
@@ -330,12 +331,17 @@ impl<'a> Rules<'a> {
         if self.services.service(key).filter(is_headless).is_none() || !self.has_namespace(&key.namespace) {
             return Found::Absent;
         }
-        let inside = self
-            .endpoints(key)
-            .filter(|(_, endpoint)| endpoint.zone.as_deref() == Some(zone));
-        let inside: HashSet<_> = inside.map(|(_, endpoint)| endpoint.address).collect();
-        // An address that stands twice counts twice, be it in the zone only once.
-        let mut places = self.places(key, Part::Whole, |_, endpoint| inside.contains(&endpoint.address));
+        // In one slice an address stands in one zone, the last that is given to it, however often it stands there.
+        let mut zones = HashMap::new();
+        for (slice, endpoint) in self.endpoints(key) {
+            if let Some(zone) = endpoint.zone.as_deref() {
+                zones.insert((ptr::from_ref(slice), endpoint.address), zone);
+            }
+        }
+        let is_inside = |slice: &EndpointSlice, endpoint: &Endpoint| {
+            zones.get(&(ptr::from_ref(slice), endpoint.address)) == Some(&zone)
+        };
+        let mut places = self.places(key, Part::Whole, is_inside);
         if places.0.is_empty() && prefer {
             places = self.places(key, Part::Whole, |_, _| true);
         }
@@ -876,6 +882,32 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_in_one_topology_zone_of_each_slice() {
+        let zonal = Options {
+            zonal: true,
+            ..INSECURE
+        };
+        check(
+            &zonal,
+            &[
+                // Twice there, though it is given the zone only once.
+                (
+                    "mars.pin._zone.twice.n1.svc",
+                    "SRV",
+                    "SRV 50 5432 10-0-0-4.twice.n1.svc; +10.0.0.4",
+                ),
+                // Three places: one address twice, and the other by the slice that has no ports.
+                (
+                    "west.pin._zone.twice.n1.svc",
+                    "SRV",
+                    "SRV 33 5432 10-0-0-5.twice.n1.svc; +10.0.0.5",
+                ),
+                ("west.pin._zone.twice.n1.svc", "A", "A 10.0.0.5; A 10.0.0.4"),
+            ],
+        );
+    }
+
+    #[test]
     fn imports_from_other_clusters() {
         let zone = Name::parse("cluster.local").unwrap();
         let multicluster = Options {
@@ -1252,6 +1284,7 @@ mod tests {
                     ),
                     spec("none", "n1", json!({"clusterIP": "", "ports": [port("http", 80)]})),
                     spec("db", "n1", json!({"clusterIP": "None"})),
+                    spec("twice", "n1", json!({"clusterIP": "None"})),
                     spec("empty", "n1", json!({"clusterIP": "None"})),
                     spec("orphan", "ghost", json!({"clusterIP": "10.96.0.2"})),
                     external("alias", "WWW.example.com"),
@@ -1283,6 +1316,23 @@ mod tests {
                         json!([port("sql", 5432)]),
                     ),
                     slice("db-b", "db", json!([{"addresses": ["fd00:1::"]}]), json!([])),
+                    slice(
+                        "twice-a",
+                        "twice",
+                        json!([
+                            {"addresses": ["10.0.0.4"], "zone": "west"},
+                            {"addresses": ["10.0.0.4"], "zone": "mars"},
+                            {"addresses": ["10.0.0.5"], "zone": "west"},
+                            {"addresses": ["10.0.0.5"]},
+                        ]),
+                        json!([port("sql", 5432)]),
+                    ),
+                    slice(
+                        "twice-b",
+                        "twice",
+                        json!([{"addresses": ["10.0.0.4"], "zone": "west"}]),
+                        json!([]),
+                    ),
                 ],
             ),
             (
