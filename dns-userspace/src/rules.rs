@@ -163,6 +163,17 @@ pub fn pointers(cluster: &Cluster, options: &Options, address: IpAddr) -> Answer
     Rules::new(cluster, options, false).pointers(address)
 }
 
+/// Whether a name is one of the levels above Services and Pods, given its labels as to [`answer`]: it has no records of its
+/// own but the apex's.
+pub fn is_level(labels: &[&[u8]]) -> bool {
+    matches!(labels, [] | [b"svc" | b"pod"] | [_, b"svc" | b"pod"])
+}
+
+/// Whether a name is one that an object may have, given its labels as to [`answer`].
+pub fn is_of_an_object(labels: &[&[u8]]) -> bool {
+    matches!(labels, [_, .., b"svc" | b"pod"])
+}
+
 /// Reads the address that a name of a reverse zone stands for: all four octets or all 32 nibbles (RFC 1035, 3.5; RFC
 /// 3596, 2.5). Like CoreDNS it overlooks up to three labels left of the nibbles.
 pub fn reverse_address(name: &Name) -> Option<IpAddr> {
