@@ -41,8 +41,8 @@ const SPECIFICATION: &str = "1.1.0";
 /// The longest label, in bytes (RFC 1035, 2.3.4).
 const MAX_LABEL_LEN: usize = 63;
 
-/// How many aliases one question follows within the zone.
-const MAX_ALIASES: usize = 8;
+/// How many aliases one question follows within the zone, as in CoreDNS.
+const MAX_ALIASES: usize = 11;
 
 /// The options of the `kubernetes` plugin that say which names there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -271,16 +271,14 @@ impl<'a> Rules<'a> {
                 owner: owner.replace(target.clone()),
                 data: Data::Cname(target.clone()),
             });
-            let Some(name) = Name::parse(&target) else {
+            // A loop ends here too.
+            let name = Name::parse(&target).filter(|_| aliases.len() <= MAX_ALIASES);
+            let Some(name) = name else {
                 return Answer::Records(Records::default());
             };
             let Some(labels) = name.labels_below(zone) else {
                 return Answer::Elsewhere { aliases, target };
             };
-            // A loop ends here too.
-            if aliases.len() > MAX_ALIASES {
-                return Answer::Records(Records::default());
-            }
             found = text(&labels).map_or(Found::Absent, |labels| self.decide(&labels, qtype));
         }
         match found {
@@ -977,6 +975,17 @@ mod tests {
     }
 
     #[test]
+    fn follows_eleven_aliases_and_no_more() {
+        let (cluster, zone) = (cluster(), Name::parse("cluster.local").unwrap());
+        let follow = |labels: [&[u8]; 3]| answer(&cluster, &INSECURE, &zone, &labels, qtype::A);
+        let Answer::Records(Records { answer: eleven, .. }) = follow([b"chain-11", b"n1", b"svc"]) else {
+            panic!("no records");
+        };
+        assert_eq!(eleven.len(), 12, "eleven aliases and an address: {eleven:?}");
+        assert_eq!(describe(&follow([b"chain-12", b"n1", b"svc"])), NODATA);
+    }
+
+    #[test]
     fn pods() {
         let of = |pods| Options { pods, ..INSECURE };
         check(
@@ -1280,7 +1289,7 @@ mod tests {
                 "ports": [port("http", 80)],
             })
         };
-        let objects = [
+        let mut objects = [
             (
                 Kind::Namespace,
                 vec![json!({"metadata": {"name": "n1"}}), json!({"metadata": {"name": "n2"}})],
@@ -1366,6 +1375,17 @@ mod tests {
                 vec![json!({"metadata": {"name": "p", "namespace": "n1"}, "status": {"podIP": "10.0.0.7"}})],
             ),
         ];
+        let link = |number: u32| {
+            external(
+                &format!("chain-{number}"),
+                &format!("chain-{}.n1.svc.cluster.local", number - 1),
+            )
+        };
+        let chain = [external("chain-1", "web.n1.svc.cluster.local")]
+            .into_iter()
+            .chain((2..13).map(link));
+        let services = objects.iter_mut().find(|(kind, _)| *kind == Kind::Service);
+        services.unwrap().1.extend(chain);
         let mut cluster = Cluster::default();
         for (kind, objects) in objects {
             let read = |object: &Value| read(kind, &object.to_string()).unwrap().object.unwrap();
