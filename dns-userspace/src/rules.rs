@@ -5,13 +5,14 @@
 //! does I/O or reads a clock. Whether all objects are known is for the caller to ask: what is absent here is absent from
 //! the objects that there are.
 //!
-//! Where CoreDNS contradicts the specification or itself, it is followed but for four cases: TXT questions for names
-//! that exist without records get NODATA as for every other type (CoreDNS: NXDOMAIN); letter case makes no difference to
+//! Where CoreDNS contradicts the specification or itself, it is followed but for four cases: TXT questions for levels
+//! above the Services get NODATA as for every other type (CoreDNS: NXDOMAIN); letter case makes no difference to
 //! NS of the apex and to `ns.dns` (CoreDNS: NODATA and NXDOMAIN); a Service without any address has no records (CoreDNS:
 //! a CNAME to the root); and a slice that belongs to no Service has no PTR record (CoreDNS: no reply at all).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ptr;
 
 use crate::cluster::object::{Endpoint, EndpointSlice, ObjectKey, Port, Reach, Service};
 use crate::cluster::{Cluster, ServiceSet};
@@ -40,8 +41,8 @@ const SPECIFICATION: &str = "1.1.0";
 /// The longest label, in bytes (RFC 1035, 2.3.4).
 const MAX_LABEL_LEN: usize = 63;
 
-/// How many aliases one question follows within the zone.
-const MAX_ALIASES: usize = 8;
+/// How many aliases one question follows within the zone, as in CoreDNS.
+const MAX_ALIASES: usize = 11;
 
 /// The options of the `kubernetes` plugin that say which names there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,6 +163,17 @@ pub fn pointers(cluster: &Cluster, options: &Options, address: IpAddr) -> Answer
     Rules::new(cluster, options, false).pointers(address)
 }
 
+/// Whether a name is one of the levels above Services and Pods, given its labels as to [`answer`]: it has no records of its
+/// own but the apex's.
+pub fn is_level(labels: &[&[u8]]) -> bool {
+    matches!(labels, [] | [b"svc" | b"pod"] | [_, b"svc" | b"pod"])
+}
+
+/// Whether a name is one that an object may have, given its labels as to [`answer`].
+pub fn is_of_an_object(labels: &[&[u8]]) -> bool {
+    matches!(labels, [_, .., b"svc" | b"pod"])
+}
+
 /// Reads the address that a name of a reverse zone stands for: all four octets or all 32 nibbles (RFC 1035, 3.5; RFC
 /// 3596, 2.5). Like CoreDNS it overlooks up to three labels left of the nibbles.
 pub fn reverse_address(name: &Name) -> Option<IpAddr> {
@@ -259,16 +271,14 @@ impl<'a> Rules<'a> {
                 owner: owner.replace(target.clone()),
                 data: Data::Cname(target.clone()),
             });
-            let Some(name) = Name::parse(&target) else {
+            // A loop ends here too.
+            let name = Name::parse(&target).filter(|_| aliases.len() <= MAX_ALIASES);
+            let Some(name) = name else {
                 return Answer::Records(Records::default());
             };
             let Some(labels) = name.labels_below(zone) else {
                 return Answer::Elsewhere { aliases, target };
             };
-            // A loop ends here too.
-            if aliases.len() > MAX_ALIASES {
-                return Answer::Records(Records::default());
-            }
             found = text(&labels).map_or(Found::Absent, |labels| self.decide(&labels, qtype));
         }
         match found {
@@ -330,12 +340,17 @@ impl<'a> Rules<'a> {
         if self.services.service(key).filter(is_headless).is_none() || !self.has_namespace(&key.namespace) {
             return Found::Absent;
         }
-        let inside = self
-            .endpoints(key)
-            .filter(|(_, endpoint)| endpoint.zone.as_deref() == Some(zone));
-        let inside: HashSet<_> = inside.map(|(_, endpoint)| endpoint.address).collect();
-        // An address that stands twice counts twice, be it in the zone only once.
-        let mut places = self.places(key, Part::Whole, |_, endpoint| inside.contains(&endpoint.address));
+        // In one slice an address stands in one zone, the last that is given to it, however often it stands there.
+        let mut zones = HashMap::new();
+        for (slice, endpoint) in self.endpoints(key) {
+            if let Some(zone) = endpoint.zone.as_deref() {
+                zones.insert((ptr::from_ref(slice), endpoint.address), zone);
+            }
+        }
+        let is_inside = |slice: &EndpointSlice, endpoint: &Endpoint| {
+            zones.get(&(ptr::from_ref(slice), endpoint.address)) == Some(&zone)
+        };
+        let mut places = self.places(key, Part::Whole, is_inside);
         if places.0.is_empty() && prefer {
             places = self.places(key, Part::Whole, |_, _| true);
         }
@@ -876,6 +891,32 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_in_one_topology_zone_of_each_slice() {
+        let zonal = Options {
+            zonal: true,
+            ..INSECURE
+        };
+        check(
+            &zonal,
+            &[
+                // Twice there, though it is given the zone only once.
+                (
+                    "mars.pin._zone.twice.n1.svc",
+                    "SRV",
+                    "SRV 50 5432 10-0-0-4.twice.n1.svc; +10.0.0.4",
+                ),
+                // Three places: one address twice, and the other by the slice that has no ports.
+                (
+                    "west.pin._zone.twice.n1.svc",
+                    "SRV",
+                    "SRV 33 5432 10-0-0-5.twice.n1.svc; +10.0.0.5",
+                ),
+                ("west.pin._zone.twice.n1.svc", "A", "A 10.0.0.5; A 10.0.0.4"),
+            ],
+        );
+    }
+
+    #[test]
     fn imports_from_other_clusters() {
         let zone = Name::parse("cluster.local").unwrap();
         let multicluster = Options {
@@ -931,6 +972,17 @@ mod tests {
                 ("number.n1.svc", "CNAME", ABSENT),
             ],
         );
+    }
+
+    #[test]
+    fn follows_eleven_aliases_and_no_more() {
+        let (cluster, zone) = (cluster(), Name::parse("cluster.local").unwrap());
+        let follow = |labels: [&[u8]; 3]| answer(&cluster, &INSECURE, &zone, &labels, qtype::A);
+        let Answer::Records(Records { answer: eleven, .. }) = follow([b"chain-11", b"n1", b"svc"]) else {
+            panic!("no records");
+        };
+        assert_eq!(eleven.len(), 12, "eleven aliases and an address: {eleven:?}");
+        assert_eq!(describe(&follow([b"chain-12", b"n1", b"svc"])), NODATA);
     }
 
     #[test]
@@ -1237,7 +1289,7 @@ mod tests {
                 "ports": [port("http", 80)],
             })
         };
-        let objects = [
+        let mut objects = [
             (
                 Kind::Namespace,
                 vec![json!({"metadata": {"name": "n1"}}), json!({"metadata": {"name": "n2"}})],
@@ -1252,6 +1304,7 @@ mod tests {
                     ),
                     spec("none", "n1", json!({"clusterIP": "", "ports": [port("http", 80)]})),
                     spec("db", "n1", json!({"clusterIP": "None"})),
+                    spec("twice", "n1", json!({"clusterIP": "None"})),
                     spec("empty", "n1", json!({"clusterIP": "None"})),
                     spec("orphan", "ghost", json!({"clusterIP": "10.96.0.2"})),
                     external("alias", "WWW.example.com"),
@@ -1283,6 +1336,23 @@ mod tests {
                         json!([port("sql", 5432)]),
                     ),
                     slice("db-b", "db", json!([{"addresses": ["fd00:1::"]}]), json!([])),
+                    slice(
+                        "twice-a",
+                        "twice",
+                        json!([
+                            {"addresses": ["10.0.0.4"], "zone": "west"},
+                            {"addresses": ["10.0.0.4"], "zone": "mars"},
+                            {"addresses": ["10.0.0.5"], "zone": "west"},
+                            {"addresses": ["10.0.0.5"]},
+                        ]),
+                        json!([port("sql", 5432)]),
+                    ),
+                    slice(
+                        "twice-b",
+                        "twice",
+                        json!([{"addresses": ["10.0.0.4"], "zone": "west"}]),
+                        json!([]),
+                    ),
                 ],
             ),
             (
@@ -1305,6 +1375,17 @@ mod tests {
                 vec![json!({"metadata": {"name": "p", "namespace": "n1"}, "status": {"podIP": "10.0.0.7"}})],
             ),
         ];
+        let link = |number: u32| {
+            external(
+                &format!("chain-{number}"),
+                &format!("chain-{}.n1.svc.cluster.local", number - 1),
+            )
+        };
+        let chain = [external("chain-1", "web.n1.svc.cluster.local")]
+            .into_iter()
+            .chain((2..13).map(link));
+        let services = objects.iter_mut().find(|(kind, _)| *kind == Kind::Service);
+        services.unwrap().1.extend(chain);
         let mut cluster = Cluster::default();
         for (kind, objects) in objects {
             let read = |object: &Value| read(kind, &object.to_string()).unwrap().object.unwrap();

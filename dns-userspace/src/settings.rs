@@ -149,19 +149,20 @@ fn zones(plan: &[ZonePlan]) -> Vec<ServedZone> {
 }
 
 fn zone_options(server: &ServerBlock, kubernetes: &Kubernetes) -> Result<ZoneOptions> {
-    let local = match server.bind.as_slice() {
-        [] => own_addresses()?,
-        addresses => addresses.to_vec(),
+    // As in CoreDNS: a server that is bound to addresses has no name.
+    let (local, dns_service) = match server.bind.as_slice() {
+        [] => (own_addresses()?, Some(zone::dns_service())),
+        _ => (Vec::new(), None),
     };
     Ok(ZoneOptions {
-        names: Options::new(kubernetes, local, Some(zone::dns_service())),
+        names: Options::new(kubernetes, local, dns_service),
         ttl: kubernetes.ttl,
         primary: kubernetes.forward_zones().next().cloned().context("no forward zone")?,
         fallthrough: kubernetes.fallthrough.clone(),
     })
 }
 
-/// The addresses of the host.
+/// The addresses of the host, those of a single link included.
 fn own_addresses() -> Result<Vec<IpAddr>> {
     let interfaces = if_addrs::get_if_addrs().context("cannot find out the host's addresses")?;
     Ok(interfaces.iter().map(if_addrs::Interface::ip).collect())
@@ -341,6 +342,16 @@ mod tests {
             order,
             expected.map(|(zone, address)| (zone.to_owned(), address.to_owned()))
         );
+    }
+
+    #[test]
+    fn knows_its_own_addresses_unless_it_is_bound_to_some() {
+        let names = |corefile: &str| read(corefile, &[]).unwrap().zone_options.names;
+        let free = names(CLASSIC);
+        assert!(free.local.iter().any(IpAddr::is_loopback), "{:?}", free.local);
+        assert!(free.dns_service.is_some());
+        let bound = names(&CLASSIC.replace("prometheus", "bind 10.0.0.1\n  prometheus"));
+        assert_eq!((bound.local, bound.dns_service), (vec![], None));
     }
 
     #[test]

@@ -208,12 +208,16 @@ impl ZoneTable {
             // As CoreDNS does: any name of a zone has the zone's SOA, if only to say that there is none of its own.
             TYPE_SOA => Content::NoData,
             _ => match self.consult(served, name, &labels, qtype) {
+                // CoreDNS denies these names by TXT: whom it asks then is asked, or else they exist.
+                Answer::Records(_) if qtype == qtype::TXT && rules::is_level(&labels) && self.falls_through(name) => {
+                    return Said::FallThrough;
+                }
                 Answer::Records(Records { answer, .. }) if answer.is_empty() => Content::NoData,
                 Answer::Records(records) => Content::Records(records),
                 Answer::Elsewhere { aliases, target } => Content::Elsewhere { aliases, target },
                 // Before all is known nothing falls through either: others would deny what there is.
                 Answer::Absent if !self.synced() => Content::Failure,
-                Answer::Absent if self.options.fallthrough.takes(name) => return Said::FallThrough,
+                Answer::Absent if self.falls_through(name) => return Said::FallThrough,
                 Answer::Absent if !served.certain => Content::Failure,
                 Answer::Absent => Content::NxDomain,
             },
@@ -230,14 +234,17 @@ impl ZoneTable {
 
     fn consult(&self, served: &ServedZone, name: &Name, labels: &[&[u8]], qtype: u16) -> Answer {
         let names = &self.options.names;
-        // As in CoreDNS, a reverse zone has the names of other zones too; only PTR records are looked for by address.
-        if !(served.reverse && qtype == qtype::PTR) || labels.is_empty() {
-            return rules::answer(&self.cluster, names, &served.name, labels, qtype);
-        }
-        match rules::reverse_address(name) {
+        let address = (qtype == qtype::PTR).then(|| rules::reverse_address(name)).flatten();
+        match address {
             Some(address) => rules::pointers(&self.cluster, names, address),
-            None => Answer::Absent,
+            // As in CoreDNS: such a zone has `svc`, `ns.dns` and the like, and nothing below.
+            None if served.reverse && rules::is_of_an_object(labels) => Answer::Absent,
+            None => rules::answer(&self.cluster, names, &served.name, labels, qtype),
         }
+    }
+
+    fn falls_through(&self, name: &Name) -> bool {
+        self.options.fallthrough.takes(name)
     }
 
     /// What the kernel is to know of a Service's name in a zone; `None` where the name stands in another or cannot be.
@@ -373,7 +380,9 @@ mod tests {
             ("2.0.96.10.in-addr.arpa", qtype::PTR, "NxDomain"),
             ("96.10.in-addr.arpa", qtype::PTR, "NxDomain"),
             ("in-addr.arpa", qtype::PTR, "NoData"),
-            ("web.default.svc.in-addr.arpa", A, "Records"),
+            ("svc.in-addr.arpa", qtype::PTR, "NoData"),
+            ("default.svc.in-addr.arpa", A, "NxDomain"),
+            ("web.default.svc.in-addr.arpa", A, "NxDomain"),
         ] {
             assert_eq!(said(&table, name, qtype), expected, "{name} {qtype}");
         }
@@ -395,6 +404,24 @@ mod tests {
         assert_eq!(ask(&table), ["Records", "NxDomain"]);
         table.zones[0].certain = false;
         assert_eq!(ask(&table), ["Records", "Failure"]);
+    }
+
+    #[test]
+    fn text_at_the_levels_of_the_tree_is_asked_of_others_where_the_names_fall_through() {
+        let mut table = table(&["cluster.local", "in-addr.arpa"]);
+        sync(&mut table, vec![service("web", ip(1))]);
+        let names = [
+            "cluster.local",
+            "default.svc.cluster.local",
+            "web.default.svc.cluster.local",
+            "in-addr.arpa",
+        ];
+        let ask = |table: &ZoneTable| names.map(|name| said(table, name, qtype::TXT));
+        assert_eq!(ask(&table), ["NoData"; 4]);
+        table.options.fallthrough = Fallthrough::Zones(vec![name("in-addr.arpa")]);
+        assert_eq!(ask(&table), ["NoData", "NoData", "NoData", "FallThrough"]);
+        table.options.fallthrough = Fallthrough::All;
+        assert_eq!(ask(&table), ["FallThrough", "FallThrough", "NoData", "FallThrough"]);
     }
 
     #[test]

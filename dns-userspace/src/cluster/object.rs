@@ -201,7 +201,7 @@ pub struct Endpoint {
     pub hostname: Option<Box<str>>,
     /// The name of the Pod behind it.
     pub pod: Option<Box<str>>,
-    /// The topology zone that it is in.
+    /// The topology zone that it is in, in lower case.
     pub zone: Option<Box<str>>,
 }
 
@@ -587,7 +587,7 @@ impl RawEndpoint {
             .map(|target| target.name)
             .filter(|name| !name.is_empty());
         let pod = pod.map(String::into_boxed_str);
-        let zone = self.zone.filter(|zone| !zone.is_empty()).map(String::into_boxed_str);
+        let zone = self.zone.map(|zone| zone.to_lowercase().into_boxed_str());
         let addresses = parse_addresses("endpoints.addresses", &self.addresses, flaws).into_iter();
         let endpoint = |address| Endpoint {
             address,
@@ -695,7 +695,7 @@ mod tests {
         let object = json!({
             "metadata": {"name": "web.x", "namespace": "default", "labels": {"kubernetes.io/service-name": "web", "x": "y"}},
             "endpoints": [
-                {"addresses": ["10.0.0.1"], "hostname": "a", "zone": "west", "targetRef": {"kind": "Pod", "name": "web-0"}},
+                {"addresses": ["10.0.0.1"], "hostname": "a", "zone": "West", "targetRef": {"kind": "Pod", "name": "web-0"}},
                 {"addresses": ["10.0.0.2", "host.example"], "conditions": {"ready": null}, "hostname": ""},
                 {"addresses": ["10.0.0.3"], "conditions": {"ready": false, "serving": true}},
             ],
