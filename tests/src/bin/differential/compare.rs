@@ -1,13 +1,11 @@
 //! Whether two replies mean the same, and the few cases in which they need not.
 
-use domain::base::Rtype;
-
 use crate::corefiles::Corefile;
 use crate::deviations::{
-    is_name_server_in_capitals, is_silence_about_an_address, is_terminating_pod, is_text_of_a_level,
+    is_cached, is_name_server_in_capitals, is_silence_about_an_address, is_terminating_pod, is_text_of_a_level,
 };
 use crate::known::Known;
-use crate::meaning::{Meaning, Reply};
+use crate::meaning::Reply;
 use crate::question::Question;
 
 /// Two replies to one question.
@@ -57,7 +55,7 @@ const DEVIATIONS: [Deviation; 5] = [
         name: "under `pods verified` a terminating Pod has no name",
         holds: is_terminating_pod,
     },
-    // CoreDNS's cache sets AA and counts TTLs down, and gives all records of a reply the lowest; kxdns asks anew.
+    // CoreDNS's cache sets AA and counts TTLs down; kxdns asks anew.
     Deviation {
         name: "what CoreDNS caches has the cache's TTL and AA",
         holds: is_cached,
@@ -109,37 +107,3 @@ pub(crate) fn labels_below(question: &Question, zones: &[[&str; 2]]) -> Option<V
 
 /// The labels of the cluster's zone, from right to left.
 pub(crate) const CLUSTER: [&str; 2] = ["local", "cluster"];
-
-fn is_cached(case: &Case<'_>) -> bool {
-    let (Some(coredns), Some(other)) = (case.coredns.meaning(), case.other.meaning()) else {
-        return false;
-    };
-    let alias = coredns.answer().iter().any(|fact| fact.rtype == Rtype::CNAME);
-    let outside = labels_below(case.question, &[CLUSTER]).is_none();
-    // Owners that another client has spelled keep their letter case in the cache, and are then not compressed.
-    let truncated = coredns.truncated || other.truncated;
-    let same = || {
-        let (mut coredns, mut other) = (uncached(coredns), uncached(other));
-        if truncated {
-            (coredns.truncated, other.truncated) = (true, true);
-            (coredns.sections, other.sections) = Default::default();
-        }
-        coredns == other
-    };
-    case.corefile.caches() && (alias || outside) && same()
-}
-
-/// The reply without what a cache changes.
-fn uncached(meaning: &Meaning) -> Meaning {
-    let mut plain = meaning.clone();
-    plain.flags = plain.flags.replace(" AA", "");
-    if plain.flags.contains("opcode") {
-        // To a NOTIFY the upstream's reply carries RD, and the cache's does not.
-        plain.flags = plain.flags.replace(" RD", "");
-    }
-    for fact in plain.sections.iter_mut().flatten() {
-        fact.ttl = 0;
-    }
-    plain.sections.iter_mut().for_each(|facts| facts.sort());
-    plain
-}

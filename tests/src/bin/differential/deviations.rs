@@ -115,6 +115,49 @@ pub(crate) fn is_terminating_pod(case: &Case<'_>) -> bool {
         && denies(other, OptRcode::NXDOMAIN, "cluster.local")
 }
 
+/// CoreDNS says what it kept of the same reply: authoritative, later, and to a NOTIFY without RD.
+pub(crate) fn is_cached(case: &Case<'_>) -> bool {
+    let (Some(coredns), Some(other)) = (case.coredns.meaning(), case.other.meaning()) else {
+        return false;
+    };
+    let is_alias = coredns.answer().iter().any(|fact| fact.rtype == Rtype::CNAME);
+    let is_kept = is_alias || labels_below(case.question, &[CLUSTER]).is_none();
+    case.corefile.caches()
+        && is_kept
+        && is_kept_of(&coredns.flags, &other.flags)
+        && (coredns.rcode, &coredns.question, &coredns.opt) == (other.rcode, &other.question, &other.opt)
+        && tells_the_same_later(coredns, other)
+}
+
+/// Whether these flags are what a cache makes of the others.
+fn is_kept_of(kept: &str, fresh: &str) -> bool {
+    let without = |flag: &str, flags: &str| flags.replace(flag, "");
+    let [kept_rest, fresh_rest] = [kept, fresh].map(|flags| match flags.contains("opcode") {
+        true => without(" AA", &without(" RD", flags)),
+        false => without(" AA", flags),
+    });
+    let is_authoritative = kept.contains(" AA") || !fresh.contains(" AA");
+    kept_rest == fresh_rest && is_authoritative
+}
+
+/// Whether a reply has the same records as another one, and no TTL that is higher. Owners that another client has spelled
+/// stay as they are in a cache, and then fewer records fit.
+fn tells_the_same_later(kept: &Meaning, fresh: &Meaning) -> bool {
+    let is_in = |facts: &[Fact], wanted: &Fact| {
+        facts.iter().any(|fact| {
+            (&fact.owner, fact.rtype, fact.class, &fact.data)
+                == (&wanted.owner, wanted.rtype, wanted.class, &wanted.data)
+        })
+    };
+    let mut sections = kept.sections.iter().zip(&fresh.sections);
+    sections.all(|(kept_facts, fresh_facts)| {
+        let later = |fact: &Fact| fact.ttl <= fresh_facts.iter().map(|fresh| fresh.ttl).max().unwrap_or_default();
+        let is_complete = kept.truncated || fresh_facts.iter().all(|fact| is_in(kept_facts, fact));
+        let is_right = fresh.truncated || kept_facts.iter().all(|fact| is_in(fresh_facts, fact) && later(fact));
+        is_complete && is_right
+    })
+}
+
 /// The zone that a question's name lies in, and the labels left of it, from right to left.
 fn place(question: &Question) -> Option<(String, Vec<String>)> {
     let labels =
@@ -181,6 +224,7 @@ mod tests {
     const TEXT: &str = "TXT at a level of the tree is NODATA";
     const CAPITALS: &str = "letter case makes no difference to NS and ns.dns";
     const SILENCE: &str = "a slice of no Service has no PTR records";
+    const CACHED: &str = "what CoreDNS caches has the cache's TTL and AA";
     const TERMINATING: &str = "under `pods verified` a terminating Pod has no name";
 
     #[test]
@@ -358,6 +402,58 @@ mod tests {
     }
 
     /// Compares two replies; expects the deviation of this name, or none.
+    #[test]
+    fn kept_replies() {
+        let question = ("www.example.com", Rtype::A);
+        let reply = |flags: &str, ttl: u32, addresses: &[&str]| {
+            let answer: Vec<_> = addresses
+                .iter()
+                .map(|address| ("www.example.com", Rtype::A, *address))
+                .collect();
+            let mut meaning = meaning(flags);
+            meaning.sections[0] = facts(&answer);
+            meaning.sections[0].iter_mut().for_each(|fact| fact.ttl = ttl);
+            meaning
+        };
+        let fresh = || reply("QR RD RA", 30, &["10.0.0.1", "10.0.0.2"]);
+        let kept = || reply("QR AA RD RA", 7, &["10.0.0.1", "10.0.0.2"]);
+        let cut = |mut meaning: Meaning| {
+            meaning.truncated = true;
+            meaning.sections[0].pop();
+            meaning
+        };
+        let check = |deviation, corefile, coredns, other| {
+            check(
+                deviation,
+                corefile,
+                question,
+                Reply::Message(coredns),
+                Reply::Message(other),
+            );
+        };
+        check(CACHED, "kubeadm", kept(), fresh());
+        check(CACHED, "kubeadm", cut(kept()), fresh());
+        check(CACHED, "kubeadm", kept(), cut(fresh()));
+        let notify = |flags: &str| reply(flags, 30, &["10.0.0.1"]);
+        check(
+            CACHED,
+            "kubeadm",
+            notify("QR AA RA opcode NOTIFY"),
+            notify("QR RD RA opcode NOTIFY"),
+        );
+        for (corefile, coredns, other) in [
+            ("classic", kept(), fresh()),
+            ("kubeadm", fresh(), kept()),
+            ("kubeadm", kept(), reply("QR RD RA", 5, &["10.0.0.1", "10.0.0.2"])),
+            ("kubeadm", kept(), reply("QR RD RA", 30, &["10.0.0.1"])),
+            ("kubeadm", kept(), reply("QR RD RA", 30, &["10.0.0.1", "10.0.0.3"])),
+            ("kubeadm", kept(), reply("QR RA", 30, &["10.0.0.1", "10.0.0.2"])),
+            ("kubeadm", cut(kept()), reply("QR RD RA", 30, &["10.0.0.3", "10.0.0.2"])),
+        ] {
+            check("", corefile, coredns, other);
+        }
+    }
+
     fn check(deviation: &'static str, corefile: &str, (name, rtype): (&str, Rtype), coredns: Reply, other: Reply) {
         let set = |name: &str| [name.to_owned()].into();
         let known = Known {
