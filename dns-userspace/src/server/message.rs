@@ -174,6 +174,12 @@ impl Message {
     }
 }
 
+/// Writes a message anew in at most `limit` bytes: with records that do not fit left out and TC set, without bytes behind
+/// its end. `None` where it cannot be read.
+pub fn rewrite(bytes: &[u8], limit: usize) -> Option<Vec<u8>> {
+    Message::read(bytes).ok().map(|message| message.write(limit))
+}
+
 /// Reads flags and counts.
 pub(super) fn read_header(reader: &mut Reader<'_>) -> Option<(Header, HeaderCounts)> {
     let bytes = reader.take(HEADER_LEN)?;
@@ -490,5 +496,21 @@ mod tests {
         let mut alone = message;
         alone.additional.clear();
         assert_eq!(alone.write(512)[3] & 0xf, 2, "without its part it would be NOERROR");
+    }
+
+    #[test]
+    fn a_message_without_room_is_header_question_and_opt_record() {
+        let query = query("Example.com", 1);
+        let empty = |flags| [&query[..2], &[flags, 0xf0], &query[4..]].concat();
+        assert_eq!(rewrite(&strange_reply(&query), HEADER_LEN), Some(empty(0x87)));
+        let mut with_answer = strange_reply(&query);
+        with_answer.truncate(with_answer.len() - b" trailing bytes".len());
+        let with_answer = with_opt(with_answer, 1232, 0, b"");
+        assert_eq!(
+            rewrite(&with_answer, HEADER_LEN),
+            Some(with_opt(empty(0x87), 1232, 0, b""))
+        );
+        assert_eq!(rewrite(b"short", HEADER_LEN), None);
+        assert_eq!(rewrite(&bare_reply(&query, 0x85), HEADER_LEN), None);
     }
 }

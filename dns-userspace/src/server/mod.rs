@@ -25,6 +25,7 @@ mod udp;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
@@ -33,11 +34,13 @@ use tracing::{info, warn};
 
 pub use forward::Upstreams;
 pub use listen::{Listeners, bind};
+pub use message::rewrite;
+pub use query::Transport;
 
 use crate::corefile::Cache;
 use crate::metrics::ServerMetrics;
 use crate::zone::SharedZoneTable;
-use respond::Responder;
+use respond::{Responder, Response};
 
 /// How long queries in progress may take to finish after shutdown was asked for.
 const GRACE: Duration = Duration::from_secs(5);
@@ -74,6 +77,15 @@ pub async fn await_objects(mut synced: watch::Receiver<bool>, limit: Duration) {
     };
     if timeout(limit, wait).await.is_err() {
         warn!("the DNS server starts without all of the cluster's objects: what is not known yet fails (SERVFAIL)");
+    }
+}
+
+/// What the zones alone reply to a message, if anything; other names are refused.
+pub fn reply_to(message: &[u8], transport: Transport, zones: &SharedZoneTable) -> Option<Vec<u8>> {
+    let metrics = ServerMetrics::register(&mut Registry::default());
+    match Responder::new(zones.clone(), Routes::default(), metrics).respond(message, transport) {
+        Response::Reply(_, reply) => Some(reply),
+        Response::Silence | Response::Forward(_) => None,
     }
 }
 

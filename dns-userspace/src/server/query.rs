@@ -22,7 +22,7 @@ pub(super) struct Query {
 
 /// How a query came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transport {
+pub enum Transport {
     /// In a datagram.
     Udp,
     /// Over a stream.

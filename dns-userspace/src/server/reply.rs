@@ -10,7 +10,7 @@ use domain::base::{Header, HeaderCounts};
 use rand::seq::SliceRandom as _;
 
 use super::edns;
-use super::message::{HEADER_LEN, MAX_LEN, Message, Question, Record};
+use super::message::{MAX_LEN, Message, Question, Record};
 use super::query::{Query, Transport};
 use super::rdata::Data;
 use super::reader::WireName;
@@ -192,13 +192,6 @@ pub(super) fn write_bare_failure(query: Header) -> Vec<u8> {
 fn write_bare(mut header: Header, rcode: Rcode) -> Vec<u8> {
     header.set_rcode(rcode);
     [header.as_slice(), HeaderCounts::new().as_slice()].concat()
-}
-
-/// Empties a reply that is too big for its transport: header with TC set, question, and OPT record.
-///
-/// Returns `None` where the reply cannot be read.
-pub(super) fn truncate(reply: &[u8]) -> Option<Vec<u8>> {
-    Message::read(reply).ok().map(|reply| reply.write(HEADER_LEN))
 }
 
 /// The header of a reply.
@@ -543,18 +536,5 @@ mod tests {
             write_bad_version(&query),
             with_opt(reply([0x81, 0]), 0, 0x0100_0000, b"")
         );
-    }
-
-    #[test]
-    fn empties_a_reply_to_header_question_and_opt_record() {
-        let query = query("Example.com", 1);
-        let empty = |flags| [&query[..2], &[flags, 0xf0], &query[4..]].concat();
-        assert_eq!(truncate(&strange_reply(&query)), Some(empty(0x87)));
-        let mut with_answer = strange_reply(&query);
-        with_answer.truncate(with_answer.len() - b" trailing bytes".len());
-        let with_answer = with_opt(with_answer, 1232, 0, b"");
-        assert_eq!(truncate(&with_answer), Some(with_opt(empty(0x87), 1232, 0, b"")));
-        assert_eq!(truncate(b"short"), None);
-        assert_eq!(truncate(&bare_reply(&query, 0x85)), None);
     }
 }

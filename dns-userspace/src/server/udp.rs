@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::message::{HEADER_LEN, rewrite};
 use super::query::Transport;
-use super::reply;
 use super::respond::{Responder, Response};
 
 /// Room for one datagram, or for several of one sender that the kernel has joined (GRO), in bytes.
@@ -98,7 +98,7 @@ impl UdpListener {
     /// Sends a reply, truncated if the link cannot carry it; a failure is the client's to notice.
     async fn send(&self, path: Path, reply: &[u8]) {
         let sent = match self.try_send(path, reply).await {
-            Err(error) if is_too_big(&error) => match reply::truncate(reply) {
+            Err(error) if is_too_big(&error) => match rewrite(reply, HEADER_LEN) {
                 Some(truncated) => self.try_send(path, &truncated).await,
                 None => Err(error),
             },

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use dns_userspace::cluster::object::{Kind, read};
+use dns_userspace::cluster::object::{Kind, Object, read};
 use dns_userspace::cluster::{Cluster, Event};
 use dns_userspace::corefile::Pods;
 use dns_userspace::name::Name;
@@ -46,13 +46,21 @@ const OBJECTS: [(Kind, &str); 7] = [
 
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     let mut cluster = Cluster::default();
-    for (kind, text) in OBJECTS {
-        if let Some(object) = read(kind, text).ok().and_then(|read| read.object) {
-            cluster.apply(Event::Apply(object));
-        }
+    for (kind, _) in OBJECTS {
+        objects(kind)
+            .into_iter()
+            .for_each(|object| _ = cluster.apply(Event::Apply(object)));
     }
     cluster
 });
+
+/// The cluster's objects of a kind.
+pub(super) fn objects(kind: Kind) -> Vec<Object> {
+    let texts = OBJECTS.iter().filter(|(of, _)| *of == kind);
+    texts
+        .filter_map(|(kind, text)| read(*kind, text).ok()?.object)
+        .collect()
+}
 
 /// A question is answered the same each time, by records of its type and by names that fit, under any options; whether
 /// the name exists does not depend on a type that no name has.
@@ -86,7 +94,7 @@ fn read_labels(mut wire: &[u8]) -> Vec<Vec<u8>> {
     labels
 }
 
-fn options(flags: u8) -> Options {
+pub(super) fn options(flags: u8) -> Options {
     let is_set = |bit: u8| flags >> bit & 1 == 1;
     Options {
         pods: [Pods::Disabled, Pods::Insecure, Pods::Verified][usize::from(flags % 3)],
