@@ -87,7 +87,7 @@ pub(crate) fn is_silence_about_an_address(case: &Case<'_>) -> bool {
             extra.is_empty() || zone == "ip6.arpa" && extra.ends_with('.') && extra.matches('.').count() <= 3
         })
     };
-    let names_a_service = |fact: &Fact| fact.rtype == Rtype::PTR && fact.data.ends_with(".svc.cluster.local");
+    let names_a_service = |fact: &Fact| fact.rtype == Rtype::PTR && target(fact).ends_with(".svc.cluster.local");
     let named = other.rcode == OptRcode::NOERROR && !other.answer().is_empty();
     let forwarded = case.corefile.falls_through(&zone) && other.flags.contains("RA");
     case.question.rtype == Rtype::PTR.to_int()
@@ -181,7 +181,7 @@ fn tells_name_servers(meaning: &Meaning, zone: &str) -> bool {
     let [answer, authority, additional] = &meaning.sections;
     let names = [format!("{KUBE_DNS}.{zone}"), format!("ns.dns.{zone}")];
     let told = |name: &String| {
-        let is_it = |fact: &Fact| fact.owner == zone && fact.rtype == Rtype::NS && fact.data == *name;
+        let is_it = |fact: &Fact| fact.owner == zone && fact.rtype == Rtype::NS && target(fact) == name;
         let is_its = |fact: &Fact| fact.owner == *name && is_address(fact.rtype);
         matches!(&answer[..], [fact] if is_it(fact)) && additional.iter().all(is_its)
     };
@@ -203,9 +203,14 @@ fn leads_to(meaning: &Meaning, name: &str, rtype: Rtype) -> bool {
         meaning.answer().iter().partition(|fact| fact.rtype == Rtype::CNAME);
     let is_its = |fact: &&Fact| fact.owner == name && fact.rtype == rtype && is_address(rtype);
     meaning.rcode == OptRcode::NOERROR
-        && aliases.iter().any(|alias| alias.data == name)
+        && aliases.iter().any(|alias| target(alias) == name)
         && !rest.is_empty()
         && rest.iter().all(is_its)
+}
+
+/// The name that a record leads to.
+fn target(fact: &Fact) -> &str {
+    fact.data.trim_end_matches('.')
 }
 
 fn is_address(rtype: Rtype) -> bool {
@@ -506,7 +511,11 @@ mod tests {
             rtype: *rtype,
             class: Class::IN,
             ttl: 30,
-            data: (*data).to_owned(),
+            // As `domain` writes it.
+            data: match *rtype {
+                Rtype::NS | Rtype::PTR | Rtype::CNAME => format!("{data}."),
+                _ => (*data).to_owned(),
+            },
         };
         told.iter().map(fact).collect()
     }
