@@ -5,12 +5,14 @@
 
 mod corefile;
 mod frame;
+mod manifests;
 mod name;
 mod object;
 mod rules;
 
 pub use corefile::corefile;
 pub use frame::frame;
+pub use manifests::manifests;
 pub use name::name;
 pub use object::object;
 pub use rules::rules;
@@ -19,9 +21,10 @@ pub use rules::rules;
 pub type Check = fn(&[u8]);
 
 /// What can be fuzzed: the name of the target and of its corpus, and the function.
-pub const TARGETS: [(&str, Check); 5] = [
+pub const TARGETS: [(&str, Check); 6] = [
     ("corefile", corefile),
     ("frame", frame),
+    ("manifests", manifests),
     ("name", name),
     ("object", object),
     ("rules", rules),
