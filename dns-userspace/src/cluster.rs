@@ -391,12 +391,113 @@ impl Counts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod testing {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
 
     use super::object::Endpoint;
+    use super::*;
+
+    /// What happens to one of a few objects in a Namespace that may not exist.
+    pub(crate) fn event() -> impl Strategy<Value = Event> {
+        let object = prop_oneof![
+            (0..3u8).prop_map(namespace),
+            (0..4u8, 0..4u8).prop_map(|(name, last)| service(name, last)),
+            (0..4u8, 0..3u8, proptest::collection::vec(0..4u8, 0..4))
+                .prop_map(|(name, service, last)| slice(name, service, &last)),
+            (0..4u8, 0..3u8).prop_map(|(name, last)| pod(name, last)),
+            (0..4u8, 0..4u8).prop_map(|(name, last)| imported(service(name, last))),
+            (0..4u8, 0..3u8, proptest::collection::vec(0..4u8, 0..4))
+                .prop_map(|(name, service, last)| imported(slice(name, service, &last))),
+        ];
+        (object, 0..4u8).prop_map(|(object, dice)| match dice {
+            0 => Event::Delete(object.kind(), object.key()),
+            _ => Event::Apply(object),
+        })
+    }
+
+    /// The object that an event is about.
+    pub(crate) fn subject(event: &Event) -> (Kind, ObjectKey) {
+        match event {
+            Event::Apply(object) => (object.kind(), object.key()),
+            Event::Delete(kind, key) => (*kind, key.clone()),
+            Event::Listed(..) => unreachable!("no strategy makes one"),
+        }
+    }
+
+    /// The objects of a kind that there are after these events.
+    pub(crate) fn survivors(events: &[Event], of: Kind) -> Vec<Object> {
+        let mut survivors = BTreeMap::new();
+        for event in events {
+            let (kind, key) = subject(event);
+            match event {
+                Event::Apply(object) if kind == of => drop(survivors.insert(key, object.clone())),
+                _ if kind == of => drop(survivors.remove(&key)),
+                _ => {}
+            }
+        }
+        survivors.into_values().collect()
+    }
+
+    pub(crate) fn namespace(name: u8) -> Object {
+        Object::Namespace(format!("n{name}"))
+    }
+
+    pub(crate) fn service(name: u8, last: u8) -> Object {
+        let reach = match last {
+            0 => Reach::Headless,
+            last => Reach::ClusterIps(vec![ip(last)]),
+        };
+        Object::Service(key(name), Service { reach, ports: vec![] })
+    }
+
+    pub(crate) fn slice(name: u8, service: u8, addresses: &[u8]) -> Object {
+        let endpoint = |&last: &u8| Endpoint {
+            address: ip(last),
+            hostname: None,
+            pod: None,
+            zone: None,
+        };
+        let slice = EndpointSlice {
+            service: key(service).name,
+            cluster: None,
+            endpoints: addresses.iter().map(endpoint).collect(),
+            ports: [].into(),
+        };
+        Object::EndpointSlice(key(name), slice)
+    }
+
+    pub(crate) fn imported(object: Object) -> Object {
+        match object {
+            Object::Service(key, service) => Object::ServiceImport(key, service),
+            Object::EndpointSlice(key, slice) => Object::ImportedSlice(key, slice),
+            other => other,
+        }
+    }
+
+    pub(crate) fn pod(name: u8, last: u8) -> Object {
+        let ip = ip(last).to_string();
+        Object::Pod(key(name), Pod { ip })
+    }
+
+    pub(crate) fn key(name: u8) -> ObjectKey {
+        ObjectKey {
+            namespace: "n1".into(),
+            name: format!("o{name}"),
+        }
+    }
+
+    pub(crate) fn ip(last: u8) -> IpAddr {
+        [10, 0, 0, last].into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::testing::{event, imported, ip, key, namespace, pod, service, slice, subject, survivors};
     use super::*;
 
     #[test]
@@ -545,95 +646,5 @@ mod tests {
     fn reset(cluster: &mut Cluster, kind: Kind, objects: Vec<Object>) -> bool {
         let changes = Event::list(kind, objects).map(|event| cluster.apply(event));
         changes.fold(false, |any, changes| any | changes.any)
-    }
-
-    fn event() -> impl Strategy<Value = Event> {
-        let object = prop_oneof![
-            (0..3u8).prop_map(namespace),
-            (0..4u8, 0..4u8).prop_map(|(name, last)| service(name, last)),
-            (0..4u8, 0..3u8, proptest::collection::vec(0..4u8, 0..4))
-                .prop_map(|(name, service, last)| slice(name, service, &last)),
-            (0..4u8, 0..3u8).prop_map(|(name, last)| pod(name, last)),
-            (0..4u8, 0..4u8).prop_map(|(name, last)| imported(service(name, last))),
-            (0..4u8, 0..3u8, proptest::collection::vec(0..4u8, 0..4))
-                .prop_map(|(name, service, last)| imported(slice(name, service, &last))),
-        ];
-        (object, 0..4u8).prop_map(|(object, dice)| match dice {
-            0 => Event::Delete(object.kind(), object.key()),
-            _ => Event::Apply(object),
-        })
-    }
-
-    fn subject(event: &Event) -> (Kind, ObjectKey) {
-        match event {
-            Event::Apply(object) => (object.kind(), object.key()),
-            Event::Delete(kind, key) => (*kind, key.clone()),
-            Event::Listed(..) => unreachable!("no strategy makes one"),
-        }
-    }
-
-    fn survivors(events: &[Event], of: Kind) -> Vec<Object> {
-        let mut survivors = BTreeMap::new();
-        for event in events {
-            let (kind, key) = subject(event);
-            match event {
-                Event::Apply(object) if kind == of => drop(survivors.insert(key, object.clone())),
-                _ if kind == of => drop(survivors.remove(&key)),
-                _ => {}
-            }
-        }
-        survivors.into_values().collect()
-    }
-
-    fn namespace(name: u8) -> Object {
-        Object::Namespace(format!("n{name}"))
-    }
-
-    fn service(name: u8, last: u8) -> Object {
-        let reach = match last {
-            0 => Reach::Headless,
-            last => Reach::ClusterIps(vec![ip(last)]),
-        };
-        Object::Service(key(name), Service { reach, ports: vec![] })
-    }
-
-    fn slice(name: u8, service: u8, addresses: &[u8]) -> Object {
-        let endpoint = |&last: &u8| Endpoint {
-            address: ip(last),
-            hostname: None,
-            pod: None,
-            zone: None,
-        };
-        let slice = EndpointSlice {
-            service: key(service).name,
-            cluster: None,
-            endpoints: addresses.iter().map(endpoint).collect(),
-            ports: [].into(),
-        };
-        Object::EndpointSlice(key(name), slice)
-    }
-
-    fn imported(object: Object) -> Object {
-        match object {
-            Object::Service(key, service) => Object::ServiceImport(key, service),
-            Object::EndpointSlice(key, slice) => Object::ImportedSlice(key, slice),
-            other => other,
-        }
-    }
-
-    fn pod(name: u8, last: u8) -> Object {
-        let ip = ip(last).to_string();
-        Object::Pod(key(name), Pod { ip })
-    }
-
-    fn key(name: u8) -> ObjectKey {
-        ObjectKey {
-            namespace: "n1".into(),
-            name: format!("o{name}"),
-        }
-    }
-
-    fn ip(last: u8) -> IpAddr {
-        [10, 0, 0, last].into()
     }
 }

@@ -22,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use self::place::Places;
-use self::set::ManifestSet;
+pub use self::place::Texts;
+pub use self::set::{ManifestSet, Reading};
 use crate::cluster::Event;
 use crate::publish::Update;
 use crate::sources::SourceMetrics;
@@ -82,12 +83,12 @@ impl Manifests {
         self.set = ManifestSet::new(kinds);
         let changed = self.changed.clone();
         loop {
-            let update;
-            (self, update) = match tokio::task::spawn_blocking(move || self.read()).await {
+            let events;
+            (self, events) = match tokio::task::spawn_blocking(move || self.read()).await {
                 Ok(read) => read,
                 Err(error) => return error!("manifests are followed no more: {error}"),
             };
-            for event in update {
+            for event in events {
                 if let Event::Listed(kind, _) = event {
                     metrics.succeed(kind);
                 }
@@ -109,11 +110,11 @@ impl Manifests {
         if let Err((folder, error)) = unwatched {
             texts.entry(folder).or_insert(Err(error));
         }
-        let update = self.set.update(texts);
-        for complaint in update.complaints {
+        let reading = self.set.update(texts);
+        for complaint in reading.complaints {
             warn!("{complaint}");
         }
-        (self, update.events)
+        (self, reading.events)
     }
 
     /// Watches the folders anew, since one may have been replaced; fails with the first that cannot be watched.

@@ -355,9 +355,14 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::testing::{service, sync, table};
     use super::*;
     use crate::cluster::object::{Object, Service};
+    use crate::cluster::testing::{event, subject, survivors};
 
     const A: u16 = qtype::A;
     const AAAA: u16 = qtype::AAAA;
@@ -489,6 +494,37 @@ mod tests {
             table.update(event, now);
             assert_eq!(table.serial(), expected);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_of_different_objects_ends_in_the_kernels_names_of_one_list(
+            events in proptest::collection::vec(event(), 0..60),
+            repetitions in 1..3usize,
+        ) {
+            let lists = Kind::ALL.into_iter().flat_map(|kind| Event::list(kind, survivors(&events, kind)));
+            let expected = publish(lists);
+            let mut reordered = events.clone();
+            reordered.sort_by_key(|event| Reverse(subject(event)));
+            for events in [events, reordered] {
+                let repeated = events.into_iter().flat_map(|event| std::iter::repeat_n(event, repetitions));
+                prop_assert_eq!(&publish(repeated), &expected);
+            }
+        }
+    }
+
+    /// What the kernel knows after these events, in a zone of Services, one within it and one of ServiceImports.
+    fn publish(events: impl Iterator<Item = Event>) -> BTreeMap<String, Entry> {
+        let mut table = table(&["cluster.local", "n1.svc.cluster.local", "clusterset.local"]);
+        table.options.names.multicluster = vec![name("clusterset.local")];
+        let mut names = BTreeMap::new();
+        for change in events.flat_map(|event| table.update(event, 1).0) {
+            match change {
+                Change::Put(name, entry) => drop(names.insert(name.to_string(), entry)),
+                Change::Remove(name) => drop(names.remove(&name.to_string())),
+            }
+        }
+        names
     }
 
     fn said(table: &ZoneTable, name: &str, qtype: u16) -> String {

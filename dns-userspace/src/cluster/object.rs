@@ -20,12 +20,14 @@ pub struct ObjectKey {
     pub name: String,
 }
 
+/// Prints one line: a manifest may have any name for a Pod or a slice.
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.namespace.as_str() {
-            "" => f.write_str(&self.name),
-            namespace => write!(f, "{namespace}/{}", self.name),
+            "" => {}
+            namespace => write!(f, "{}/", namespace.escape_debug())?,
         }
+        write!(f, "{}", self.name.escape_debug())
     }
 }
 
@@ -230,7 +232,7 @@ pub struct Read {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Invalid {
     /// It is not of the form that the API gives its kind.
-    #[error("{path}: {message}")]
+    #[error("{}: {message}", .path.escape_debug())]
     Form {
         /// The field's path.
         path: String,
@@ -829,6 +831,13 @@ mod tests {
         };
         assert_eq!(key(json!({"name": "web", "labels": null})), "default/web");
         assert_eq!(key(json!({"name": "web", "namespace": "n"})), "n/web");
+    }
+
+    #[test]
+    fn a_key_prints_one_line() {
+        let pod = json!({"metadata": {"name": "a\nb", "namespace": "n"}});
+        let key = read(Kind::Pod, &pod.to_string()).unwrap().key;
+        assert_eq!(key.to_string(), "n/a\\nb");
     }
 
     fn read_value(kind: Kind, object: &Value) -> Result<Option<Object>, Invalid> {

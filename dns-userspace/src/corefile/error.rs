@@ -44,9 +44,9 @@ impl fmt::Display for Span {
     }
 }
 
-/// One thing that is wrong, and where.
+/// One thing that is wrong, and where; prints one line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[error("{span}: {problem}")]
+#[error("{}", print(.span, .problem))]
 pub struct Error {
     /// Where.
     pub span: Span,
@@ -131,6 +131,8 @@ pub enum Problem {
     FileUnreadable { file: String, reason: String },
     #[error("no server block; expected one such as `.:53 {{ .. }}`")]
     NoServerBlock,
+    #[error("this server block has no zone but an empty word; expected one such as `.` or `cluster.local`")]
+    EmptyKey,
     #[error("unknown {kind} `{word}`{}", suggest(.closest))]
     Unknown {
         kind: &'static str,
@@ -207,6 +209,16 @@ pub(super) fn find_closest<'a>(word: &str, known: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate.to_owned())
 }
 
+/// Quoted words and the names of files may hold anything: what would break the line or deceive its reader is escaped.
+fn print(span: &Span, problem: &Problem) -> String {
+    let text = format!("{span}: {problem}");
+    let escape = |character: char| match character {
+        '\'' | '"' | '\\' => character.to_string(),
+        _ => character.escape_debug().to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
 fn suggest(closest: &Option<String>) -> String {
     closest
         .as_ref()
@@ -232,6 +244,28 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(find_closest(word, known).as_deref(), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn prints_one_line_whatever_stands_in_the_file() {
+        let span = Span {
+            file: Path::new("a\nb").into(),
+            line: 1,
+            column: 2,
+        };
+        for (word, expected) in [
+            ("\n", r"\n"),
+            ("\r\u{1b}[2K\u{85}", r"\r\u{1b}[2K\u{85}"),
+            ("\u{2028}\u{202e}", r"\u{2028}\u{202e}"),
+            (r#"it's "C:\x""#, r#"it's "C:\x""#),
+            ("é ö 名", "é ö 名"),
+        ] {
+            let error = span.error(Problem::expected("a zone", word));
+            assert_eq!(
+                error.to_string(),
+                format!(r"a\nb:1:2: expected a zone, found `{expected}`")
+            );
         }
     }
 

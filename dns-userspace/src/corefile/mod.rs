@@ -6,7 +6,8 @@
 //!
 //! Stricter than CoreDNS, each time with an error that says what to write instead: a `#` inside a word (CoreDNS drops the
 //! rest of that word only), options given twice, surplus arguments, `endpoint` with `kubeconfig`, upstreams by host name,
-//! `bind` by the name of an interface, ports by name, negative durations, imports that do not close their own braces.
+//! `bind` by the name of an interface, ports by name, negative durations, imports that do not close their own braces, a
+//! block whose keys are all empty (CoreDNS drops it without a word).
 //! More lenient: options may stand on the line of their braces, keys may be separated by a comma alone, and a quoted brace
 //! is a word.
 

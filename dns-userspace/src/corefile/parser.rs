@@ -128,14 +128,18 @@ impl<'a> Parser<'a> {
         Some(key.span.clone())
     }
 
+    /// Parses the keys of a block; as in CoreDNS, an empty one, such as an unset variable leaves, does not count.
     fn parse_keys(&mut self, cursor: &mut Cursor<'_>) -> Vec<Word> {
         let mut keys = Vec::new();
-        let mut comma = None;
+        let (mut first, mut comma) = (None, None);
         while let Some(token) = cursor
-            .next_if(|token| token.kind == Kind::Word && (keys.is_empty() || comma.is_some() || !token.begins_line))
+            .next_if(|token| token.kind == Kind::Word && (first.is_none() || comma.is_some() || !token.begins_line))
         {
             let Word { text, span } = &token.word;
-            comma = text.ends_with(',').then_some(span);
+            first.get_or_insert(span);
+            if !text.is_empty() {
+                comma = text.ends_with(',').then_some(span);
+            }
             let texts = text.split(',').filter(|text| !text.is_empty());
             keys.extend(texts.map(|text| Word {
                 text: text.to_owned(),
@@ -151,6 +155,8 @@ impl<'a> Parser<'a> {
                     found: cursor.describe(),
                 },
             );
+        } else if let Some(span) = first.filter(|_| keys.is_empty()) {
+            self.note(span, Problem::EmptyKey);
         }
         keys
     }

@@ -14,7 +14,7 @@ use notify::{Event, EventKind};
 const CONFIG_MAP_LINK: &str = "..data";
 
 /// What reading found, by path: a file's text, or why it, or a folder, cannot be read.
-pub(super) type Texts = BTreeMap<PathBuf, Result<String, String>>;
+pub type Texts = BTreeMap<PathBuf, Result<String, String>>;
 
 /// The files and folders that were named, as absolute paths.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use crate::cluster::object::{Invalid, Kind, Object, ObjectKey};
 
 /// The manifests as they were read last.
 #[derive(Debug, Default)]
-pub(super) struct ManifestSet {
+pub struct ManifestSet {
     /// The kinds of objects that count.
     kinds: Vec<Kind>,
     files: BTreeMap<PathBuf, File>,
@@ -26,11 +26,11 @@ type Objects = BTreeMap<(Kind, ObjectKey), Object>;
 
 /// What follows from reading the manifests again.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Update {
+pub struct Reading {
     /// What changed: nothing before every file was good once, then a list of each kind, then differences.
-    pub(super) events: Vec<Event>,
+    pub events: Vec<Event>,
     /// What is wrong and was not, each in one line.
-    pub(super) complaints: Vec<String>,
+    pub complaints: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ struct File {
 
 impl ManifestSet {
     /// No manifest yet; objects of these kinds count.
-    pub(super) fn new(kinds: Vec<Kind>) -> Self {
+    pub fn new(kinds: Vec<Kind>) -> Self {
         Self {
             kinds,
             ..Self::default()
@@ -52,7 +52,7 @@ impl ManifestSet {
     }
 
     /// Takes the present texts in.
-    pub(super) fn update(&mut self, texts: Texts) -> Update {
+    pub fn update(&mut self, texts: Texts) -> Reading {
         // The files of a folder that cannot be read are not gone.
         self.files
             .retain(|path, _| texts.contains_key(path) || path.parent().is_some_and(|it| texts.contains_key(it)));
@@ -64,7 +64,7 @@ impl ManifestSet {
         let events = self.advance(wanted);
         let fresh = complaints.difference(&self.told).cloned().collect();
         self.told = complaints;
-        Update {
+        Reading {
             events,
             complaints: fresh,
         }
@@ -268,7 +268,7 @@ mod tests {
     fn an_object_may_move_to_another_file() {
         let mut set = ManifestSet::new(vec![Kind::Namespace, Kind::Service]);
         set.events(&[("a", &web(1)), ("b", "")]);
-        assert_eq!(set.update(texts(&[("a", ""), ("b", &web(1))])), Update::default());
+        assert_eq!(set.update(texts(&[("a", ""), ("b", &web(1))])), Reading::default());
     }
 
     #[test]

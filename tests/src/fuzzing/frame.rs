@@ -16,6 +16,9 @@ use crate::hostile::meaning::Meaning;
 /// Room around a frame: enough for any reply.
 const ROOM: usize = 256;
 
+/// Length of a DNS header in bytes (RFC 1035, 4.1.1).
+const HEADER_LEN: usize = 12;
+
 /// `web.default.svc.cluster.local`.
 const NAME: &[u8] = b"\x03web\x07default\x03svc\x07cluster\x05local\0";
 const ZONE: Zone = Zone { name_len: 15, ttl: 30 };
@@ -46,11 +49,33 @@ pub fn frame(data: &[u8]) {
     check_without_room(&frame);
 }
 
+/// A reply repeats ID and question, and its records are read back as what the tables say.
 fn check_reply(query: &[u8], reply: &[u8]) {
     let message = open_reply(query, reply);
-    let meaning = Meaning::read(message);
-    assert!(meaning.is_ok(), "{meaning:?}");
+    let asked = &query[reply.len() - message.len()..];
     assert!(message[2] & 0x84 == 0x84, "it is a response with authority");
+    assert_eq!(message[..2], asked[..2], "ID");
+    let question = HEADER_LEN..HEADER_LEN + NAME.len() + 4;
+    assert_eq!(message[question.clone()], asked[question], "in its letter case");
+
+    let meaning = Meaning::read(message);
+    assert!(meaning.as_ref().is_ok_and(is_true), "{meaning:?}");
+}
+
+/// Whether a reply has the one record that there is, or the SOA.
+fn is_true(reply: &Meaning) -> bool {
+    let [answer, authority, additional] = &reply.records;
+    let question = reply
+        .questions
+        .first()
+        .and_then(|question| question.split_once(" type "));
+    let is_record = match (question, &answer[..], &authority[..]) {
+        (Some((name, "1 class 1")), [record], []) => *record == format!("{name} 30 class 1 type 1 10.96.1.1"),
+        (Some((_, "1 class 1")), ..) => false,
+        (Some(_), [], [soa]) => soa.to_ascii_lowercase().starts_with("cluster.local 30 class 1 type 6 "),
+        _ => false,
+    };
+    is_record && additional.iter().all(|record| record.starts_with("OPT "))
 }
 
 /// With no room to grow, only what needs none is answered; nothing is ever written into a frame that passes.

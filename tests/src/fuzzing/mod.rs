@@ -5,6 +5,7 @@
 
 mod corefile;
 mod frame;
+mod manifests;
 mod message;
 mod name;
 mod object;
@@ -12,6 +13,7 @@ mod rules;
 
 pub use corefile::corefile;
 pub use frame::frame;
+pub use manifests::manifests;
 pub use message::message;
 pub use name::name;
 pub use object::object;
@@ -21,9 +23,10 @@ pub use rules::rules;
 pub type Check = fn(&[u8]);
 
 /// What can be fuzzed: the name of the target and of its corpus, and the function.
-pub const TARGETS: [(&str, Check); 6] = [
+pub const TARGETS: [(&str, Check); 7] = [
     ("corefile", corefile),
     ("frame", frame),
+    ("manifests", manifests),
     ("message", message),
     ("name", name),
     ("object", object),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use dns_userspace::cluster::object::{Kind, Object, read};
+use dns_userspace::cluster::object::{Invalid, Kind, Object, read};
 use dns_userspace::cluster::{Cluster, Event};
 
 /// An object, of the kind that the first byte names, is read the same each time, changes the state once, and leaves
@@ -19,15 +19,24 @@ pub fn object(data: &[u8]) {
         (Ok(one), Ok(again)) => {
             assert_eq!(one, again);
             assert!(!one.key.name.is_empty());
+            one.flaws.iter().for_each(check_line);
             if let Some(object) = one.object {
                 assert_eq!((object.kind(), object.key()), (kind, one.key.clone()));
                 check_life(&object, Event::Delete(kind, one.key));
                 check_life(&object, Event::Listed(kind, HashSet::new()));
             }
         }
-        (Err(one), Err(other)) => assert_eq!(one, other),
+        (Err(one), Err(other)) => {
+            assert_eq!(one, other);
+            check_line(&one);
+        }
         (one, other) => unreachable!("{one:?} and {other:?} of one text"),
     }
+}
+
+/// What is wrong is told in one line.
+fn check_line(flaw: &Invalid) {
+    assert!(!flaw.to_string().contains(char::is_control), "{flaw:?}");
 }
 
 /// The state after an object's end is the state of a cluster that never had it.

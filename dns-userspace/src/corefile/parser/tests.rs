@@ -62,6 +62,8 @@ fn parses_the_whole_grammar() {
         ("a,\nb c,\n d {\n}", "a b c d: "),
         ("a , b {\n}", "a b: "),
         ("\"a\" {\n}", "a: "),
+        ("\"\" a {$UNSET} {\n}", "a: "),
+        ("a, \"\"\nb {\n}", "a b: "),
         ("a {\n}\nb {\n}", "a: \nb: "),
         ("a {\n} b {\n}", "a: \nb: "),
         (".\nerrors\nlog . \"x y\"\n", ".: errors; log . x y"),
@@ -142,6 +144,15 @@ fn says_what_breaks_the_grammar() {
         (
             "a,",
             "1:1: expected another zone after the comma, found the end of the file",
+        ),
+        ("a, \"\" {\n}", "1:1: expected another zone after the comma, found `{`"),
+        (
+            ". {\n}\n\"\" {\n}",
+            "3:1: this server block has no zone but an empty word; expected one such as `.` or `cluster.local`",
+        ),
+        (
+            "{$UNSET}\nerrors",
+            "1:1: this server block has no zone but an empty word; expected one such as `.` or `cluster.local`",
         ),
         (
             ". {\n log \"x\n}",
