@@ -31,8 +31,8 @@ pub(crate) struct Asker<'a> {
     namespace: &'a Namespace,
     socket: UdpSocket,
     next_id: u16,
-    /// The addresses of the server's pod.
-    own: Vec<String>,
+    /// The addresses of the server's pod, and the scope of each.
+    own: Vec<(String, String)>,
 }
 
 /// A question that waits for its reply.
@@ -142,10 +142,15 @@ impl<'a> Asker<'a> {
     }
 }
 
-/// All addresses of a namespace, as `ip` tells them: `1: lo    inet 127.0.0.1/8 scope host lo ...`.
-fn addresses_of(namespace: &Namespace) -> Result<Vec<String>> {
+/// All addresses of a namespace and how far each reaches, as `ip` tells them: `1: lo    inet 127.0.0.1/8 scope host lo ...`.
+fn addresses_of(namespace: &Namespace) -> Result<Vec<(String, String)>> {
     let told = namespace.run("ip", ["-oneline", "address", "show"])?;
-    let address = |line: &str| Some(line.split_whitespace().nth(3)?.split('/').next()?.to_owned());
+    let address = |line: &str| {
+        let mut words = line.split_whitespace().skip(3);
+        let address = words.next()?.split('/').next()?.to_owned();
+        let scope = words.skip_while(|word| *word != "scope").nth(1)?.to_owned();
+        Some((address, scope))
+    };
     Ok(told.lines().filter_map(address).collect())
 }
 

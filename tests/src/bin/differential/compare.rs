@@ -1,11 +1,12 @@
 //! Whether two replies mean the same, and the few cases in which they need not.
 
-use std::collections::BTreeSet;
-
 use domain::base::Rtype;
-use domain::base::iana::OptRcode;
 
 use crate::corefiles::Corefile;
+use crate::deviations::{
+    is_name_server_in_capitals, is_silence_about_an_address, is_terminating_pod, is_text_of_a_level,
+};
+use crate::known::Known;
 use crate::meaning::{Meaning, Reply};
 use crate::question::Question;
 
@@ -15,8 +16,7 @@ pub(crate) struct Case<'a> {
     pub(crate) question: &'a Question,
     pub(crate) coredns: &'a Reply,
     pub(crate) other: &'a Reply,
-    /// The names of Pods that are terminating.
-    pub(crate) terminating: &'a BTreeSet<String>,
+    pub(crate) known: &'a Known,
 }
 
 /// What the comparison of two replies came to.
@@ -39,8 +39,8 @@ struct Deviation {
 const DEVIATIONS: [Deviation; 5] = [
     // CoreDNS denies names by TXT that it has by A; a resolver that heeds RFC 8020 would then drop all below.
     Deviation {
-        name: "TXT at a name without records is NODATA",
-        holds: is_text_of_the_tree,
+        name: "TXT at a level of the tree is NODATA",
+        holds: is_text_of_a_level,
     },
     // CoreDNS compares these names byte by byte; a resolver that mixes letter case must not lose them.
     Deviation {
@@ -98,7 +98,7 @@ pub(crate) fn aspects(first: &Reply, second: &Reply) -> Vec<&'static str> {
 }
 
 /// The question's labels from right to left in lower case, without the zone; `None` outside of all zones.
-fn labels_below(question: &Question, zones: &[[&str; 2]]) -> Option<Vec<String>> {
+pub(crate) fn labels_below(question: &Question, zones: &[[&str; 2]]) -> Option<Vec<String>> {
     let labels = question.name.0.iter().rev();
     let lower: Vec<String> = labels
         .map(|label| String::from_utf8_lossy(label).to_ascii_lowercase())
@@ -107,50 +107,8 @@ fn labels_below(question: &Question, zones: &[[&str; 2]]) -> Option<Vec<String>>
     zones.iter().any(|known| known == zone).then(|| below.to_vec())
 }
 
-const CLUSTER: [&str; 2] = ["local", "cluster"];
-/// CoreDNS answers in each of its zones as in the cluster's.
-const ZONES: [[&str; 2]; 3] = [CLUSTER, ["arpa", "in-addr"], ["arpa", "ip6"]];
-
-fn is_text_of_the_tree(case: &Case<'_>) -> bool {
-    let level = |labels: Vec<String>| match labels.as_slice() {
-        [] => true,
-        [first] | [first, _] => first == "svc" || first == "pod",
-        _ => false,
-    };
-    let nodata = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR && meaning.answer().is_empty();
-    case.question.rtype == Rtype::TXT.to_int()
-        && labels_below(case.question, &ZONES).is_some_and(level)
-        && case.other.meaning().is_some_and(nodata)
-}
-
-fn is_name_server_in_capitals(case: &Case<'_>) -> bool {
-    let labels = &case.question.name.0;
-    // What was asked in capitals before may come from the cache.
-    let cached = case.corefile.caches() && labels_below(case.question, &[CLUSTER]).is_none();
-    let capitals = cached || labels.iter().flatten().any(u8::is_ascii_uppercase);
-    let name_server = labels_below(case.question, &ZONES).is_some_and(|labels| match labels.as_slice() {
-        [] => case.question.rtype == Rtype::NS.to_int(),
-        [first, second] => first == "dns" && second == "ns",
-        _ => false,
-    });
-    let told = |meaning: &Meaning| meaning.answer().iter().any(|fact| fact.owner.starts_with("ns.dns."));
-    let found = |meaning: &Meaning| meaning.rcode == OptRcode::NOERROR && (name_server || told(meaning));
-    capitals && case.other.meaning().is_some_and(found)
-}
-
-fn is_silence_about_an_address(case: &Case<'_>) -> bool {
-    let reverse = case.question.name.lower().ends_with(".arpa.");
-    reverse && *case.coredns == Reply::Silence && case.other.meaning().is_some()
-}
-
-fn is_terminating_pod(case: &Case<'_>) -> bool {
-    let name = case.question.name.lower();
-    let rcode = |reply: &Reply| reply.meaning().map(|meaning| meaning.rcode);
-    case.corefile.has("pods verified")
-        && case.terminating.iter().any(|pod| name.ends_with(pod))
-        && rcode(case.coredns) == Some(OptRcode::NOERROR)
-        && rcode(case.other) == Some(OptRcode::NXDOMAIN)
-}
+/// The labels of the cluster's zone, from right to left.
+pub(crate) const CLUSTER: [&str; 2] = ["local", "cluster"];
 
 fn is_cached(case: &Case<'_>) -> bool {
     let (Some(coredns), Some(other)) = (case.coredns.meaning(), case.other.meaning()) else {

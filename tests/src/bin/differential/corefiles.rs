@@ -80,6 +80,18 @@ impl Corefile {
         self.options.contains(&option)
     }
 
+    /// Whether names of this zone that `kubernetes` denies are asked of the upstream.
+    pub(crate) fn falls_through(&self, zone: &str) -> bool {
+        let zones = self.options.iter().find_map(|line| line.strip_prefix("fallthrough"));
+        zones.is_some_and(|zones| zones.is_empty() || zones.split_whitespace().any(|it| it == zone))
+    }
+
+    /// Whether names of this namespace can exist.
+    pub(crate) fn exposes(&self, namespace: &str) -> bool {
+        let names = self.options.iter().find_map(|line| line.strip_prefix("namespaces "));
+        names.is_none_or(|names| names.split(' ').any(|name| name == namespace))
+    }
+
     /// The text, for a kubeconfig and the address of the upstream.
     pub(crate) fn text(&self, kubeconfig: &str, upstream: Ipv4Addr) -> String {
         let options: String = self.options.iter().map(|line| format!("        {line}\n")).collect();

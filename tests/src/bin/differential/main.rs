@@ -11,8 +11,10 @@ mod ask;
 mod compare;
 mod controller;
 mod corefiles;
+mod deviations;
 mod dice;
 mod generate;
+mod known;
 mod meaning;
 mod question;
 mod questions;
@@ -27,7 +29,6 @@ mod upstream;
 mod world;
 mod writer;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -41,6 +42,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::corefiles::Corefile;
+use crate::known::Known;
 use crate::report::Report;
 use crate::round::{Plan, play};
 use crate::stage::{Program, Stage};
@@ -123,7 +125,7 @@ fn plan(arguments: &Arguments, seed: u64) -> Result<Plan<'static>> {
             Program::Kxdns
         },
         questions: arguments.questions / arguments.clusters.max(1) as usize,
-        terminating: BTreeSet::new(),
+        known: Known::default(),
     })
 }
 

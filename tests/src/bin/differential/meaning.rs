@@ -56,14 +56,14 @@ impl Reply {
         }
     }
 
-    /// Puts the same word for each of the server's own addresses where it tells them as the name server's: the servers
-    /// that are compared cannot share one.
-    pub(crate) fn hide_own(&mut self, own: &[String]) {
+    /// Puts its scope for each of the server's own addresses where it tells them as the name server's: the servers that
+    /// are compared cannot share one.
+    pub(crate) fn hide_own(&mut self, own: &[(String, String)]) {
         let Reply::Message(meaning) = self else { return };
         for facts in &mut meaning.sections {
             for fact in facts.iter_mut().filter(|fact| fact.owner.starts_with("ns.dns.")) {
-                if own.contains(&fact.data) {
-                    "an address of its own".clone_into(&mut fact.data);
+                if let Some((_, scope)) = own.iter().find(|(address, _)| *address == fact.data) {
+                    fact.data = format!("its own address of scope {scope}");
                 }
             }
             facts.sort();

@@ -1,6 +1,5 @@
 //! One cluster from its making to its end: batches of changes, and after each the same questions to both servers.
 
-use std::collections::BTreeSet;
 use std::thread;
 
 use anyhow::Result;
@@ -8,6 +7,7 @@ use anyhow::Result;
 use crate::compare::{Case, Verdict, aspects, compare};
 use crate::corefiles::Corefile;
 use crate::generate::{Maker, change, generate};
+use crate::known::Known;
 use crate::meaning::Reply;
 use crate::question::Question;
 use crate::questions::questions;
@@ -27,8 +27,20 @@ pub(crate) struct Plan<'a> {
     pub(crate) corefile: &'a Corefile,
     pub(crate) other: Program,
     pub(crate) questions: usize,
-    /// The names of the Pods that are terminating at the time.
-    pub(crate) terminating: BTreeSet<String>,
+    /// What is known of the cluster at the time.
+    pub(crate) known: Known,
+}
+
+impl Plan<'_> {
+    fn compare(&self, question: &Question, coredns: &Reply, other: &Reply) -> Verdict {
+        compare(&Case {
+            corefile: self.corefile,
+            question,
+            coredns,
+            other,
+            known: &self.known,
+        })
+    }
 }
 
 /// A question, and the replies that differ.
@@ -65,7 +77,7 @@ pub(crate) fn play(
         servers = forget(servers, plan)?;
         writer.settle(&mut servers, plan.corefile)?;
         let snapshot = writer.read()?;
-        plan.terminating = snapshot.terminating();
+        plan.known = Known::of(&snapshot);
         let asked = questions(&mut maker.dice, &snapshot, plan.questions / BATCHES);
         let found = ask_both(&mut servers, plan, &asked, totals)?;
         for difference in found {
@@ -106,14 +118,7 @@ fn ask_both(
     let coredns = coredns.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let mut found = Vec::new();
     for ((question, coredns), other) in asked.iter().zip(&coredns).zip(&other?) {
-        let corefile = plan.corefile;
-        let verdict = compare(&Case {
-            corefile,
-            question,
-            coredns,
-            other,
-            terminating: &plan.terminating,
-        });
+        let verdict = plan.compare(question, coredns, other);
         totals.count(question, coredns, verdict);
         if verdict == Verdict::Different {
             found.push((question.clone(), [coredns.clone(), other.clone()]));
@@ -152,12 +157,5 @@ pub(crate) fn ask_once(servers: &mut [Server<'_>; 2], question: &Question) -> Re
 }
 
 pub(crate) fn differ(plan: &Plan<'_>, question: &Question, [coredns, other]: &[Reply; 2]) -> bool {
-    let corefile = plan.corefile;
-    compare(&Case {
-        corefile,
-        question,
-        coredns,
-        other,
-        terminating: &plan.terminating,
-    }) == Verdict::Different
+    plan.compare(question, coredns, other) == Verdict::Different
 }

@@ -21,7 +21,7 @@ pub(crate) const PORTS: [&str; 6] = ["http", "https", "dns", "dns-tcp", "metrics
 pub(crate) const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
 /// The topology zones of endpoints.
-pub(crate) const ZONES: [&str; 3] = ["eu-1a", "eu.1b", "mars"];
+pub(crate) const ZONES: [&str; 4] = ["eu-1a", "eu.1b", "mars", "Venus"];
 
 /// The values of the label that Services select Pods by.
 pub(crate) const APPS: [&str; 3] = ["red", "green", "blue"];

@@ -5,14 +5,12 @@ mod extras;
 mod mutate;
 mod names;
 
-use std::collections::BTreeSet;
-
 use domain::base::Rtype;
 use serde_json::Value;
 
 use crate::dice::Dice;
 use crate::question::{Name, Question};
-pub(crate) use names::{Names, Sort};
+pub(crate) use names::{Names, Sort, pod_addresses, reverse};
 
 /// What the objects are that questions are about, as the API server has them.
 #[derive(Default)]
@@ -21,19 +19,6 @@ pub(crate) struct Snapshot {
     pub(crate) services: Vec<Value>,
     pub(crate) slices: Vec<Value>,
     pub(crate) pods: Vec<Value>,
-}
-
-impl Snapshot {
-    /// The names of the Pods that are deleted and not gone.
-    pub(crate) fn terminating(&self) -> BTreeSet<String> {
-        let ending = |pod: &&Value| !pod["metadata"]["deletionTimestamp"].is_null();
-        self.pods
-            .iter()
-            .filter(ending)
-            .flat_map(names::pod_addresses)
-            .map(|name| name + ".")
-            .collect()
-    }
 }
 
 const ADDRESSES: [u16; 2] = [Rtype::A.to_int(), Rtype::AAAA.to_int()];

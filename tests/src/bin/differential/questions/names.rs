@@ -196,6 +196,11 @@ fn tree(snapshot: &Snapshot) -> Vec<String> {
             "local",
             "in-addr.arpa",
             "ip6.arpa",
+            "svc.in-addr.arpa",
+            "pod.ip6.arpa",
+            "apple.svc.ip6.arpa",
+            "ns.dns.in-addr.arpa",
+            "dns-version.ip6.arpa",
             "10.in-addr.arpa",
             "arpa",
             ".",
@@ -224,10 +229,14 @@ fn reverse_names(snapshot: &Snapshot) -> Vec<String> {
         "0.d.f.ip6.arpa",
     ];
     names.extend(odd.map(str::to_owned));
+    // No object has a name there.
+    let services = snapshot.services.iter().map(service_name);
+    names.extend(services.map(|name| name.replace("cluster.local", "in-addr.arpa")));
     names
 }
 
-fn reverse(address: &str) -> Option<String> {
+/// The name of an address.
+pub(crate) fn reverse(address: &str) -> Option<String> {
     match address.parse().ok()? {
         IpAddr::V4(ipv4) => {
             let [a, b, c, d] = ipv4.octets();
@@ -251,6 +260,7 @@ fn zonal_names(service: &str) -> Vec<String> {
         "eu.1b.pin",
         "eu.1b.prefer",
         "mars.pin",
+        "venus.pin",
         "moon.prefer",
         "moon.pin",
         "mars.other",

@@ -1,0 +1,447 @@
+//! The cases in which CoreDNS and kxdns may differ, each as narrow as its reason: both replies have to be the expected
+//! ones, so that nothing else hides behind them.
+
+use domain::base::Rtype;
+use domain::base::iana::OptRcode;
+
+use crate::compare::{CLUSTER, Case, labels_below};
+use crate::meaning::{Fact, Meaning, Reply};
+use crate::question::Question;
+
+/// The zones, from right to left.
+const ZONES: [[&str; 2]; 3] = [CLUSTER, ["arpa", "in-addr"], ["arpa", "ip6"]];
+
+/// The Service that both servers stand behind.
+const KUBE_DNS: &str = "kube-dns.kube-system.svc";
+
+/// CoreDNS denies an existing level of the tree; kxdns says the same, but that it exists.
+pub(crate) fn is_text_of_a_level(case: &Case<'_>) -> bool {
+    let (Some([coredns, other]), Some(place)) = (messages(case), Place::of(case.question)) else {
+        return false;
+    };
+    let exists = |namespace| case.corefile.exposes(namespace) && case.known.namespaces.contains(namespace);
+    let level = match place.labels()[..] {
+        [] | ["svc" | "pod"] => true,
+        // Reverse zones have no namespaces.
+        _ if place.is_reverse() => false,
+        ["svc", namespace] => exists(namespace),
+        ["pod", namespace] => exists(namespace) && !case.corefile.has("pods disabled"),
+        _ => false,
+    };
+    level
+        && case.question.rtype == Rtype::TXT.to_int()
+        && framed_alike(coredns, other)
+        && denies(coredns, OptRcode::NXDOMAIN, &place.zone)
+        && denies(other, OptRcode::NOERROR, &place.zone)
+        && coredns.sections == other.sections
+}
+
+/// CoreDNS does not know its own name where the question spells the zone in capitals; kxdns says what it says to a
+/// question in lower case.
+pub(crate) fn is_name_server_in_capitals(case: &Case<'_>) -> bool {
+    let (Some([coredns, other]), Some(place)) = (messages(case), Place::of(case.question)) else {
+        return false;
+    };
+    let (zone, rtype) = (&place.zone, Rtype::from_int(case.question.rtype));
+    let name_server = format!("ns.dns.{zone}");
+    // What was asked in capitals before may come from the cache.
+    let cached = case.corefile.caches() && place.is_reverse();
+    let mut zone_labels = case.question.name.0.iter().rev().take(2);
+    let capitals = cached || zone_labels.any(|label| label.iter().any(u8::is_ascii_uppercase));
+    let denied = |rcode| framed_alike(coredns, other) && denies(coredns, rcode, zone);
+    capitals
+        && match place.labels()[..] {
+            [] => rtype == Rtype::NS && denied(OptRcode::NOERROR) && tells_name_servers(other, zone),
+            ["dns", "ns"] => {
+                (denied(OptRcode::NXDOMAIN) || is_forwarded(case, coredns, zone))
+                    && tells_addresses(other, &name_server, rtype, zone)
+            }
+            // An alias of it.
+            _ => denied(OptRcode::NOERROR) && leads_to(other, &name_server, rtype),
+        }
+}
+
+/// CoreDNS makes a name that it cannot pack, of a slice that belongs to no Service; kxdns says what other slices say.
+pub(crate) fn is_silence_about_an_address(case: &Case<'_>) -> bool {
+    let (Some(other), Some(Place { zone, .. })) = (case.other.meaning(), Place::of(case.question)) else {
+        return false;
+    };
+    let name = case.question.name.lower();
+    // Up to three labels left of the nibbles are overlooked.
+    let is_extra = |extra: &str| zone == "ip6.arpa" && extra.ends_with('.') && extra.matches('.').count() <= 3;
+    let is_of = |address: &String| {
+        let extra = name.strip_suffix(address.as_str());
+        extra.is_some_and(|extra| extra.is_empty() || is_extra(extra))
+    };
+    let is_of_a_service = |fact: &Fact| fact.rtype == Rtype::PTR && target(fact).ends_with(".svc.cluster.local");
+    let named = other.rcode == OptRcode::NOERROR && !other.answer().is_empty();
+    case.question.rtype == Rtype::PTR.to_int()
+        && case.known.nameless.iter().any(is_of)
+        && *case.coredns == Reply::Silence
+        && (named && other.answer().iter().all(is_of_a_service)
+            || denies(other, OptRcode::NXDOMAIN, &zone)
+            || is_forwarded(case, other, &zone))
+}
+
+/// CoreDNS still knows a Pod that is terminating; kxdns denies it.
+pub(crate) fn is_terminating_pod(case: &Case<'_>) -> bool {
+    let Some([coredns, other]) = messages(case) else {
+        return false;
+    };
+    let name = case.question.name.lower();
+    let is_of = |pod: &String| {
+        let extra = name.strip_suffix(pod.as_str());
+        extra.is_some_and(|extra| extra.is_empty() || extra.ends_with('.'))
+    };
+    case.corefile.has("pods verified")
+        && case.known.terminating.iter().any(is_of)
+        && framed_alike(coredns, other)
+        && coredns.rcode == OptRcode::NOERROR
+        && denies(other, OptRcode::NXDOMAIN, "cluster.local")
+}
+
+/// Where a question's name stands.
+struct Place {
+    zone: String,
+    /// The labels left of the zone, from right to left.
+    labels: Vec<String>,
+}
+
+impl Place {
+    /// `None` outside of all zones.
+    fn of(question: &Question) -> Option<Place> {
+        ZONES.iter().find_map(|&[last, first]| {
+            Some(Place {
+                zone: format!("{first}.{last}"),
+                labels: labels_below(question, &[[last, first]])?,
+            })
+        })
+    }
+
+    fn labels(&self) -> Vec<&str> {
+        self.labels.iter().map(String::as_str).collect()
+    }
+
+    fn is_reverse(&self) -> bool {
+        self.zone.ends_with("arpa")
+    }
+}
+
+/// CoreDNS's reply and the other one, where there are both.
+fn messages<'a>(case: &Case<'a>) -> Option<[&'a Meaning; 2]> {
+    Some([case.coredns.meaning()?, case.other.meaning()?])
+}
+
+/// Whether all is the same but the rcode and the records.
+fn framed_alike(one: &Meaning, other: &Meaning) -> bool {
+    let frame = |meaning: &Meaning| (meaning.flags.clone(), meaning.question.clone(), meaning.opt.clone());
+    frame(one) == frame(other)
+}
+
+/// Whether it is the upstream's, which may say anything to names that fall through.
+fn is_forwarded(case: &Case<'_>, meaning: &Meaning, zone: &str) -> bool {
+    case.corefile.falls_through(zone) && meaning.flags.contains("RA")
+}
+
+/// Whether a reply has this rcode, and nothing else but the zone's SOA record.
+fn denies(meaning: &Meaning, rcode: OptRcode, zone: &str) -> bool {
+    let is_soa = |fact: &Fact| fact.rtype == Rtype::SOA && fact.owner == zone;
+    let [answer, authority, additional] = &meaning.sections;
+    meaning.rcode == rcode
+        && answer.is_empty()
+        && matches!(&authority[..], [soa] if is_soa(soa))
+        && additional.is_empty()
+        && !meaning.truncated
+}
+
+/// Whether it is the zone's name servers, each with its addresses.
+fn tells_name_servers(meaning: &Meaning, zone: &str) -> bool {
+    let [answer, authority, additional] = &meaning.sections;
+    let names = [format!("{KUBE_DNS}.{zone}"), format!("ns.dns.{zone}")];
+    let told = |name: &String| {
+        let is_it = |fact: &Fact| fact.owner == zone && fact.rtype == Rtype::NS && target(fact) == name;
+        let is_its = |fact: &Fact| fact.owner == *name && is_address(fact.rtype);
+        matches!(&answer[..], [fact] if is_it(fact)) && additional.iter().all(is_its)
+    };
+    meaning.rcode == OptRcode::NOERROR && authority.is_empty() && !additional.is_empty() && names.iter().any(told)
+}
+
+/// Whether it is the addresses of a name, of the family asked for, or says that there is nothing else at it.
+fn tells_addresses(meaning: &Meaning, name: &str, rtype: Rtype, zone: &str) -> bool {
+    let is_its = |fact: &Fact| fact.owner == name && fact.rtype == rtype && is_address(rtype);
+    let [answer, authority, additional] = &meaning.sections;
+    let bare = authority.is_empty() && additional.is_empty();
+    let told = meaning.rcode == OptRcode::NOERROR && bare && !answer.is_empty() && answer.iter().all(is_its);
+    meaning.flags.contains("AA") && (told || denies(meaning, OptRcode::NOERROR, zone))
+}
+
+/// Whether it is one or more aliases and the addresses of the name that they lead to.
+fn leads_to(meaning: &Meaning, name: &str, rtype: Rtype) -> bool {
+    let (aliases, rest): (Vec<&Fact>, Vec<&Fact>) =
+        meaning.answer().iter().partition(|fact| fact.rtype == Rtype::CNAME);
+    let is_its = |fact: &&Fact| fact.owner == name && fact.rtype == rtype && is_address(rtype);
+    meaning.rcode == OptRcode::NOERROR
+        && aliases.iter().any(|alias| target(alias) == name)
+        && !rest.is_empty()
+        && rest.iter().all(is_its)
+}
+
+/// The name that a record leads to.
+fn target(fact: &Fact) -> &str {
+    fact.data.trim_end_matches('.')
+}
+
+fn is_address(rtype: Rtype) -> bool {
+    [Rtype::A, Rtype::AAAA].contains(&rtype)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::base::iana::Class;
+
+    use super::*;
+    use crate::compare::{Verdict, compare};
+    use crate::corefiles::Corefile;
+    use crate::known::Known;
+
+    const TEXT: &str = "TXT at a level of the tree is NODATA";
+    const CAPITALS: &str = "letter case makes no difference to NS and ns.dns";
+    const SILENCE: &str = "a slice of no Service has no PTR records";
+    const TERMINATING: &str = "under `pods verified` a terminating Pod has no name";
+
+    #[test]
+    fn text_at_a_level() {
+        let asked = |name| (name, Rtype::TXT);
+        let denied = |zone| deny(OptRcode::NXDOMAIN, zone);
+        let nodata = |zone| deny(OptRcode::NOERROR, zone);
+        let cluster = "cluster.local";
+        check(
+            TEXT,
+            "classic",
+            asked("berry.svc.cluster.local"),
+            denied(cluster),
+            nodata(cluster),
+        );
+        check(
+            TEXT,
+            "strict",
+            asked("in-addr.arpa"),
+            denied("in-addr.arpa"),
+            nodata("in-addr.arpa"),
+        );
+        for (corefile, asked, coredns, other) in [
+            // No such namespace, or none that is exposed, and no Pods.
+            (
+                "classic",
+                asked("missing.svc.cluster.local"),
+                denied(cluster),
+                nodata(cluster),
+            ),
+            (
+                "strict",
+                asked("cherry.svc.cluster.local"),
+                denied(cluster),
+                nodata(cluster),
+            ),
+            (
+                "strict",
+                asked("berry.pod.cluster.local"),
+                denied(cluster),
+                nodata(cluster),
+            ),
+            (
+                "strict",
+                asked("berry.svc.in-addr.arpa"),
+                denied("in-addr.arpa"),
+                nodata("in-addr.arpa"),
+            ),
+            (
+                "classic",
+                ("berry.svc.cluster.local", Rtype::A),
+                denied(cluster),
+                nodata(cluster),
+            ),
+            (
+                "classic",
+                asked("berry.svc.cluster.local"),
+                nodata(cluster),
+                denied(cluster),
+            ),
+            (
+                "classic",
+                asked("berry.svc.cluster.local"),
+                denied(cluster),
+                nodata("svc.cluster.local"),
+            ),
+        ] {
+            check("", corefile, asked, coredns, other);
+        }
+    }
+
+    #[test]
+    fn name_servers_in_capitals() {
+        let target = "kube-dns.kube-system.svc.cluster.local";
+        let ns = |target| {
+            reply(
+                "QR AA",
+                &[("cluster.local", Rtype::NS, target)],
+                &[(target, Rtype::A, "10.96.0.10")],
+            )
+        };
+        let a = |owner| reply("QR AA", &[(owner, Rtype::A, "10.96.0.10")], &[]);
+        let alias = |target| {
+            let answer = [
+                ("x.berry.svc.cluster.local", Rtype::CNAME, target),
+                (target, Rtype::A, "10.96.0.10"),
+            ];
+            reply("QR AA", &answer, &[])
+        };
+        let nodata = || deny(OptRcode::NOERROR, "cluster.local");
+        let denied = || deny(OptRcode::NXDOMAIN, "cluster.local");
+        let upstream = || reply("QR RA", &[("ns.dns.cluster.local", Rtype::A, "198.51.100.1")], &[]);
+        let own = "ns.dns.cluster.local";
+        for (corefile, asked, coredns, other) in [
+            ("classic", ("Cluster.local", Rtype::NS), nodata(), ns(target)),
+            ("classic", ("ns.dns.cluster.Local", Rtype::A), denied(), a(own)),
+            ("classic", ("ns.dns.cluster.Local", Rtype::MX), denied(), nodata()),
+            ("ignore", ("ns.dns.cluster.Local", Rtype::A), upstream(), a(own)),
+            ("classic", ("x.berry.svc.cluster.LOCAL", Rtype::A), nodata(), alias(own)),
+        ] {
+            check(CAPITALS, corefile, asked, coredns, other);
+        }
+        for (corefile, asked, coredns, other) in [
+            // CoreDNS knows these.
+            ("classic", ("cluster.local", Rtype::NS), nodata(), ns(target)),
+            ("classic", ("NS.dns.cluster.local", Rtype::A), denied(), a(own)),
+            ("classic", ("ns.dns.cluster.Local", Rtype::A), upstream(), a(own)),
+            ("classic", ("Cluster.local", Rtype::NS), denied(), ns(target)),
+            (
+                "classic",
+                ("Cluster.local", Rtype::NS),
+                nodata(),
+                ns("web.berry.svc.cluster.local"),
+            ),
+            (
+                "classic",
+                ("ns.dns.cluster.Local", Rtype::A),
+                denied(),
+                a("cluster.local"),
+            ),
+            ("classic", ("ns.dns.cluster.Local", Rtype::AAAA), denied(), a(own)),
+            (
+                "classic",
+                ("x.berry.svc.cluster.LOCAL", Rtype::A),
+                nodata(),
+                alias(target),
+            ),
+        ] {
+            check("", corefile, asked, coredns, other);
+        }
+    }
+
+    #[test]
+    fn silence_about_an_address() {
+        let ptr = |name, target| reply("QR AA", &[(name, Rtype::PTR, target)], &[]);
+        let name = "1.0.244.10.in-addr.arpa";
+        let service = || ptr(name, "x.web.berry.svc.cluster.local");
+        let denied = || deny(OptRcode::NXDOMAIN, "in-addr.arpa");
+        check(SILENCE, "strict", (name, Rtype::PTR), Reply::Silence, service());
+        check(SILENCE, "strict", (name, Rtype::PTR), Reply::Silence, denied());
+        check(
+            SILENCE,
+            "classic",
+            (name, Rtype::PTR),
+            Reply::Silence,
+            reply("QR RA", &[], &[]),
+        );
+        for (asked, other) in [
+            (("2.0.244.10.in-addr.arpa", Rtype::PTR), denied()),
+            (("x.1.0.244.10.in-addr.arpa", Rtype::PTR), denied()),
+            ((name, Rtype::A), denied()),
+            ((name, Rtype::PTR), deny(OptRcode::NOERROR, "in-addr.arpa")),
+            ((name, Rtype::PTR), ptr(name, "x..berry.svc.example")),
+            ((name, Rtype::PTR), reply("QR RA", &[], &[])),
+        ] {
+            check("", "strict", asked, Reply::Silence, other);
+        }
+        check("", "strict", (name, Rtype::PTR), denied(), Reply::Silence);
+    }
+
+    #[test]
+    fn terminating_pods() {
+        let name = "10-0-0-7.berry.pod.cluster.local";
+        let known = || reply("QR AA", &[(name, Rtype::A, "10.0.0.7")], &[]);
+        let denied = || deny(OptRcode::NXDOMAIN, "cluster.local");
+        check(TERMINATING, "verified", (name, Rtype::A), known(), denied());
+        for (corefile, name, coredns, other) in [
+            ("classic", name, known(), denied()),
+            ("verified", "110-0-0-7.berry.pod.cluster.local", known(), denied()),
+            ("verified", name, denied(), known()),
+            ("verified", name, known(), deny(OptRcode::NOERROR, "cluster.local")),
+        ] {
+            check("", corefile, (name, Rtype::A), coredns, other);
+        }
+    }
+
+    /// Compares two replies; expects the deviation of this name, or none.
+    fn check(deviation: &'static str, corefile: &str, (name, rtype): (&str, Rtype), coredns: Reply, other: Reply) {
+        let set = |name: &str| [name.to_owned()].into();
+        let known = Known {
+            namespaces: ["berry", "cherry"].map(str::to_owned).into(),
+            terminating: set("10-0-0-7.berry.pod.cluster.local."),
+            nameless: set("1.0.244.10.in-addr.arpa."),
+        };
+        let question = Question::plain(name, rtype);
+        let verdict = compare(&Case {
+            corefile: Corefile::find(corefile).unwrap(),
+            question: &question,
+            coredns: &coredns,
+            other: &other,
+            known: &known,
+        });
+        let expected = match deviation {
+            "" => Verdict::Different,
+            name => Verdict::Deviation(name),
+        };
+        assert_eq!(verdict, expected, "{question} under {corefile}\n{coredns}\n{other}");
+    }
+
+    fn deny(rcode: OptRcode, zone: &str) -> Reply {
+        let mut meaning = meaning("QR AA");
+        meaning.rcode = rcode;
+        meaning.sections[1] = facts(&[(zone, Rtype::SOA, "ns hostmaster 7200 1800 86400 30")]);
+        Reply::Message(meaning)
+    }
+
+    fn reply(flags: &str, answer: &[(&str, Rtype, &str)], additional: &[(&str, Rtype, &str)]) -> Reply {
+        let mut meaning = meaning(flags);
+        meaning.sections = [facts(answer), Vec::new(), facts(additional)];
+        Reply::Message(meaning)
+    }
+
+    fn meaning(flags: &str) -> Meaning {
+        Meaning {
+            flags: flags.to_owned(),
+            truncated: false,
+            rcode: OptRcode::NOERROR,
+            question: Vec::new(),
+            sections: Default::default(),
+            opt: None,
+        }
+    }
+
+    fn facts(told: &[(&str, Rtype, &str)]) -> Vec<Fact> {
+        let fact = |(owner, rtype, data): &(&str, Rtype, &str)| Fact {
+            owner: (*owner).to_owned(),
+            rtype: *rtype,
+            class: Class::IN,
+            ttl: 30,
+            // As `domain` writes it.
+            data: match *rtype {
+                Rtype::NS | Rtype::PTR | Rtype::CNAME => format!("{data}."),
+                _ => (*data).to_owned(),
+            },
+        };
+        told.iter().map(fact).collect()
+    }
+}
