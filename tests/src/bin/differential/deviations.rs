@@ -16,91 +16,76 @@ const KUBE_DNS: &str = "kube-dns.kube-system.svc";
 
 /// CoreDNS denies an existing level of the tree; kxdns says the same, but that it exists.
 pub(crate) fn is_text_of_a_level(case: &Case<'_>) -> bool {
-    let (Some(coredns), Some(other)) = (case.coredns.meaning(), case.other.meaning()) else {
-        return false;
-    };
-    let Some((zone, labels)) = place(case.question) else {
+    let (Some([coredns, other]), Some(place)) = (messages(case), Place::of(case.question)) else {
         return false;
     };
     let exists = |namespace| case.corefile.exposes(namespace) && case.known.namespaces.contains(namespace);
-    let level = match labels.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let level = match place.labels()[..] {
         [] | ["svc" | "pod"] => true,
         // Reverse zones have no namespaces.
-        _ if zone != "cluster.local" => false,
+        _ if place.is_reverse() => false,
         ["svc", namespace] => exists(namespace),
         ["pod", namespace] => exists(namespace) && !case.corefile.has("pods disabled"),
         _ => false,
     };
-    let mut allowed = coredns.clone();
-    allowed.rcode = OptRcode::NOERROR;
     level
         && case.question.rtype == Rtype::TXT.to_int()
-        && denies(coredns, OptRcode::NXDOMAIN, &zone)
-        && *other == allowed
+        && framed_alike(coredns, other)
+        && denies(coredns, OptRcode::NXDOMAIN, &place.zone)
+        && denies(other, OptRcode::NOERROR, &place.zone)
+        && coredns.sections == other.sections
 }
 
 /// CoreDNS does not know its own name where the question spells the zone in capitals; kxdns says what it says to a
 /// question in lower case.
 pub(crate) fn is_name_server_in_capitals(case: &Case<'_>) -> bool {
-    let (Some(coredns), Some(other)) = (case.coredns.meaning(), case.other.meaning()) else {
+    let (Some([coredns, other]), Some(place)) = (messages(case), Place::of(case.question)) else {
         return false;
     };
-    let Some((zone, labels)) = place(case.question) else {
-        return false;
-    };
-    // What was asked in capitals before may come from the cache.
-    let cached = case.corefile.caches() && zone != "cluster.local";
-    let spelled = case.question.name.0.iter().rev().take(2).flatten();
-    let capitals = cached || spelled.into_iter().any(u8::is_ascii_uppercase);
-    let alike = (&coredns.flags, &coredns.question, &coredns.opt) == (&other.flags, &other.question, &other.opt);
+    let (zone, rtype) = (&place.zone, Rtype::from_int(case.question.rtype));
     let name_server = format!("ns.dns.{zone}");
-    let rtype = Rtype::from_int(case.question.rtype);
-    let holds = match labels.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => {
-            rtype == Rtype::NS && alike && denies(coredns, OptRcode::NOERROR, &zone) && tells_name_servers(other, &zone)
+    // What was asked in capitals before may come from the cache.
+    let cached = case.corefile.caches() && place.is_reverse();
+    let mut zone_labels = case.question.name.0.iter().rev().take(2);
+    let capitals = cached || zone_labels.any(|label| label.iter().any(u8::is_ascii_uppercase));
+    let denied = |rcode| framed_alike(coredns, other) && denies(coredns, rcode, zone);
+    capitals
+        && match place.labels()[..] {
+            [] => rtype == Rtype::NS && denied(OptRcode::NOERROR) && tells_name_servers(other, zone),
+            ["dns", "ns"] => {
+                (denied(OptRcode::NXDOMAIN) || is_forwarded(case, coredns, zone))
+                    && tells_addresses(other, &name_server, rtype, zone)
+            }
+            // An alias of it.
+            _ => denied(OptRcode::NOERROR) && leads_to(other, &name_server, rtype),
         }
-        ["dns", "ns"] => {
-            let denied = alike && denies(coredns, OptRcode::NXDOMAIN, &zone);
-            // It is then the upstream's reply.
-            let forwarded = case.corefile.falls_through(&zone) && coredns.flags.contains("RA");
-            (denied || forwarded) && tells_addresses(other, &name_server, rtype, &zone)
-        }
-        // An alias of it.
-        _ => alike && denies(coredns, OptRcode::NOERROR, &zone) && leads_to(other, &name_server, rtype),
-    };
-    capitals && holds
 }
 
 /// CoreDNS makes a name that it cannot pack, of a slice that belongs to no Service; kxdns says what other slices say.
 pub(crate) fn is_silence_about_an_address(case: &Case<'_>) -> bool {
-    let Some(other) = case.other.meaning() else {
-        return false;
-    };
-    let Some((zone, _)) = place(case.question) else {
+    let (Some(other), Some(Place { zone, .. })) = (case.other.meaning(), Place::of(case.question)) else {
         return false;
     };
     let name = case.question.name.lower();
+    // Up to three labels left of the nibbles are overlooked.
+    let is_extra = |extra: &str| zone == "ip6.arpa" && extra.ends_with('.') && extra.matches('.').count() <= 3;
     let is_of = |address: &String| {
         let extra = name.strip_suffix(address.as_str());
-        // Labels left of the nibbles are overlooked.
-        extra.is_some_and(|extra| {
-            extra.is_empty() || zone == "ip6.arpa" && extra.ends_with('.') && extra.matches('.').count() <= 3
-        })
+        extra.is_some_and(|extra| extra.is_empty() || is_extra(extra))
     };
-    let names_a_service = |fact: &Fact| fact.rtype == Rtype::PTR && target(fact).ends_with(".svc.cluster.local");
+    let is_of_a_service = |fact: &Fact| fact.rtype == Rtype::PTR && target(fact).ends_with(".svc.cluster.local");
     let named = other.rcode == OptRcode::NOERROR && !other.answer().is_empty();
-    let forwarded = case.corefile.falls_through(&zone) && other.flags.contains("RA");
     case.question.rtype == Rtype::PTR.to_int()
         && case.known.nameless.iter().any(is_of)
         && *case.coredns == Reply::Silence
-        && (named && other.answer().iter().all(names_a_service)
+        && (named && other.answer().iter().all(is_of_a_service)
             || denies(other, OptRcode::NXDOMAIN, &zone)
-            || forwarded)
+            || is_forwarded(case, other, &zone))
 }
 
 /// CoreDNS still knows a Pod that is terminating; kxdns denies it.
 pub(crate) fn is_terminating_pod(case: &Case<'_>) -> bool {
-    let (Some(coredns), Some(other)) = (case.coredns.meaning(), case.other.meaning()) else {
+    let Some([coredns, other]) = messages(case) else {
         return false;
     };
     let name = case.question.name.lower();
@@ -110,14 +95,14 @@ pub(crate) fn is_terminating_pod(case: &Case<'_>) -> bool {
     };
     case.corefile.has("pods verified")
         && case.known.terminating.iter().any(is_of)
+        && framed_alike(coredns, other)
         && coredns.rcode == OptRcode::NOERROR
-        && (&coredns.flags, &coredns.question, &coredns.opt) == (&other.flags, &other.question, &other.opt)
         && denies(other, OptRcode::NXDOMAIN, "cluster.local")
 }
 
 /// CoreDNS says what it kept of the same reply: authoritative, later, and to a NOTIFY without RD.
 pub(crate) fn is_cached(case: &Case<'_>) -> bool {
-    let (Some(coredns), Some(other)) = (case.coredns.meaning(), case.other.meaning()) else {
+    let Some([coredns, other]) = messages(case) else {
         return false;
     };
     let is_alias = coredns.answer().iter().any(|fact| fact.rtype == Rtype::CNAME);
@@ -161,11 +146,47 @@ fn tells_the_same_later(kept: &Meaning, fresh: &Meaning) -> bool {
     })
 }
 
-/// The zone that a question's name lies in, and the labels left of it, from right to left.
-fn place(question: &Question) -> Option<(String, Vec<String>)> {
-    let labels =
-        |[last, first]: &[&str; 2]| Some((format!("{first}.{last}"), labels_below(question, &[[last, first]])?));
-    ZONES.iter().find_map(labels)
+/// Where a question's name stands.
+struct Place {
+    zone: String,
+    /// The labels left of the zone, from right to left.
+    labels: Vec<String>,
+}
+
+impl Place {
+    /// `None` outside of all zones.
+    fn of(question: &Question) -> Option<Place> {
+        ZONES.iter().find_map(|&[last, first]| {
+            Some(Place {
+                zone: format!("{first}.{last}"),
+                labels: labels_below(question, &[[last, first]])?,
+            })
+        })
+    }
+
+    fn labels(&self) -> Vec<&str> {
+        self.labels.iter().map(String::as_str).collect()
+    }
+
+    fn is_reverse(&self) -> bool {
+        self.zone.ends_with("arpa")
+    }
+}
+
+/// CoreDNS's reply and the other one, where there are both.
+fn messages<'a>(case: &Case<'a>) -> Option<[&'a Meaning; 2]> {
+    Some([case.coredns.meaning()?, case.other.meaning()?])
+}
+
+/// Whether all is the same but the rcode and the records.
+fn framed_alike(one: &Meaning, other: &Meaning) -> bool {
+    let frame = |meaning: &Meaning| (meaning.flags.clone(), meaning.question.clone(), meaning.opt.clone());
+    frame(one) == frame(other)
+}
+
+/// Whether it is the upstream's, which may say anything to names that fall through.
+fn is_forwarded(case: &Case<'_>, meaning: &Meaning, zone: &str) -> bool {
+    case.corefile.falls_through(zone) && meaning.flags.contains("RA")
 }
 
 /// Whether a reply has this rcode, and nothing else but the zone's SOA record.
