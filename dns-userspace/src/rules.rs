@@ -419,12 +419,13 @@ impl<'a> Rules<'a> {
             true => label.replace('-', "."),
             false => label.replace('-', ":"),
         };
-        let exists = match self.options.pods {
-            Pods::Disabled => false,
-            Pods::Insecure => self.has_namespace(namespace),
-            Pods::Verified => self.has_namespace(namespace) && self.cluster.has_pod(namespace, &spelled),
+        let count = match self.options.pods {
+            _ if !self.has_namespace(namespace) => 0,
+            Pods::Disabled => 0,
+            Pods::Insecure => 1,
+            Pods::Verified => self.cluster.pods_at(namespace, &spelled),
         };
-        let address = spelled.parse::<IpAddr>().ok().filter(|_| exists);
+        let address = spelled.parse::<IpAddr>().ok().filter(|_| count > 0);
         let Some(address) = address else { return Found::Absent };
         let mut places = Places::default();
         let port = Port {
@@ -432,9 +433,11 @@ impl<'a> Rules<'a> {
             protocol: String::new(),
             number: Some(0),
         };
-        places.add(address.to_canonical(), Some(&port), || {
-            format!("{label}.{namespace}.pod")
-        });
+        for _ in 0..count {
+            places.add(address.to_canonical(), Some(&port), || {
+                format!("{label}.{namespace}.pod")
+            });
+        }
         places.records(qtype)
     }
 
@@ -1013,6 +1016,10 @@ mod tests {
             &of(Pods::Verified),
             &[
                 ("10-0-0-7.n1.pod", "A", "A 10.0.0.7"),
+                ("10-0-0-7.n1.pod", "SRV", "SRV 100 0 10-0-0-7.n1.pod; +10.0.0.7"),
+                ("10-0-0-8.n1.pod", "A", "A 10.0.0.8"),
+                // Each Pod has a share, and they have one name.
+                ("10-0-0-8.n1.pod", "SRV", "SRV 50 0 10-0-0-8.n1.pod; +10.0.0.8"),
                 ("10-0-0-7.n2.pod", "A", ABSENT),
                 ("10-1-2-3.n1.pod", "A", ABSENT),
                 ("n1.pod", "A", NODATA),
@@ -1386,7 +1393,11 @@ mod tests {
             ),
             (
                 Kind::Pod,
-                vec![json!({"metadata": {"name": "p", "namespace": "n1"}, "status": {"podIP": "10.0.0.7"}})],
+                [("p", 7), ("q", 8), ("r", 8)]
+                    .map(|(name, last)| {
+                        json!({"metadata": {"name": name, "namespace": "n1"}, "status": {"podIP": format!("10.0.0.{last}")}})
+                    })
+                    .to_vec(),
             ),
         ];
         let link = |number: u32| {
