@@ -175,25 +175,26 @@ pub fn is_of_an_object(labels: &[&[u8]]) -> bool {
 }
 
 /// Reads the address that a name of a reverse zone stands for: all four octets or all 32 nibbles (RFC 1035, 3.5; RFC
-/// 3596, 2.5). Like CoreDNS it overlooks up to three labels left of the nibbles.
+/// 3596, 2.5).
+///
+/// Like CoreDNS it takes the name's text apart, where a dot inside of a label stands behind a backslash, and overlooks up
+/// to three parts left of the nibbles.
 pub fn reverse_address(name: &Name) -> Option<IpAddr> {
-    let labels: Vec<&[u8]> = name.labels().collect();
-    let labels = text(&labels)?;
-    match labels.as_slice() {
-        [octets @ .., "in-addr", "arpa"] if octets.len() == 4 => {
-            let octets: Vec<_> = octets.iter().rev().copied().collect();
-            Some(IpAddr::V4(octets.join(".").parse().ok()?))
+    let escaped = |label| String::from_utf8_lossy(label).replace('.', "\\.");
+    let labels: Vec<_> = name.labels().map(escaped).collect();
+    let (rest, [zone, top]) = labels.split_last_chunk()?;
+    let text = rest.join(".");
+    let parts: Vec<_> = text.rsplit('.').collect();
+    let spelled = match (zone.as_str(), top.as_str()) {
+        ("in-addr", "arpa") => parts.join("."),
+        ("ip6", "arpa") => {
+            let (groups, _overlooked) = parts.as_chunks::<4>();
+            groups.iter().map(|group| group.concat()).collect::<Vec<_>>().join(":")
         }
-        [nibbles @ .., "ip6", "arpa"] if (32..36).contains(&nibbles.len()) => {
-            let mut bits = 0u128;
-            for nibble in nibbles.iter().rev().take(32) {
-                let digit = u8::from_str_radix(nibble, 16).ok().filter(|_| nibble.len() == 1)?;
-                bits = bits << 4 | u128::from(digit);
-            }
-            Some(IpAddr::V6(bits.into()).to_canonical())
-        }
-        _ => None,
-    }
+        _ => return None,
+    };
+    let address = spelled.parse::<IpAddr>().ok()?.to_canonical();
+    (zone == "ip6" || address.is_ipv4()).then_some(address)
 }
 
 struct Rules<'a> {
@@ -1203,6 +1204,10 @@ mod tests {
             ("1.0.96.10.IN-ADDR.arpa", Some("10.96.0.1")),
             (nibbles, Some("fd00::1")),
             (&nibbles[2..], None),
+            // `@` is a dot inside of a label, which takes a nibble's place.
+            (&nibbles.replacen('1', "1@", 1), Some("fd00::")),
+            (&nibbles.replacen("f.", "f@.", 1), None),
+            ("1@0.96.10.in-addr.arpa", None),
             (&format!("a.b.c.{nibbles}"), Some("fd00::1")),
             (&format!("a.b.c.d.{nibbles}"), None),
             ("0.96.10.in-addr.arpa", None),
@@ -1210,7 +1215,11 @@ mod tests {
             ("01.0.96.10.in-addr.arpa", None),
             ("1.0.96.10.cluster.local", None),
         ] {
-            let address = reverse_address(&Name::parse(name).unwrap());
+            let mut wire = Name::parse(name).unwrap().as_wire().to_vec();
+            for byte in wire.iter_mut().filter(|byte| **byte == b'@') {
+                *byte = b'.';
+            }
+            let address = reverse_address(&Name::from_wire(&wire));
             assert_eq!(address, expected.map(|it| it.parse().unwrap()), "{name}");
         }
     }
