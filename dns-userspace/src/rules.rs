@@ -10,6 +10,7 @@
 //! NS of the apex and to `ns.dns` (CoreDNS: NODATA and NXDOMAIN); a Service without any address has no records (CoreDNS:
 //! a CNAME to the root); and a slice that belongs to no Service has no PTR record (CoreDNS: no reply at all).
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr;
@@ -152,10 +153,8 @@ pub type Target = String;
 /// in lower case.
 pub fn answer(cluster: &Cluster, options: &Options, zone: &Name, labels: &[&[u8]], qtype: u16) -> Answer {
     let rules = Rules::new(cluster, options, options.multicluster.contains(zone));
-    match text(labels) {
-        Some(labels) => rules.resolve(zone, &labels, qtype),
-        None => Answer::Absent,
-    }
+    let labels: Vec<_> = labels.iter().map(|label| text(label)).collect();
+    rules.resolve(zone, &labels, qtype)
 }
 
 /// Answers a PTR question for an address, from the names that objects give to it.
@@ -180,25 +179,19 @@ pub fn is_of_an_object(labels: &[&[u8]]) -> bool {
 /// Like CoreDNS it takes the name's text apart, where a dot inside of a label stands behind a backslash, and overlooks up
 /// to three parts left of the nibbles.
 pub fn reverse_address(name: &Name) -> Option<IpAddr> {
-    let escaped = |label| String::from_utf8_lossy(label).replace('.', "\\.");
-    let labels: Vec<_> = name.labels().map(escaped).collect();
+    let labels: Vec<_> = name.labels().map(text).collect();
     let (rest, [zone, top]) = labels.split_last_chunk()?;
     let text = rest.join(".");
     let parts: Vec<_> = text.rsplit('.').collect();
-    let address: IpAddr = match (zone.as_str(), top.as_str()) {
-        ("in-addr", "arpa") => parts.join(".").parse().ok()?,
-        ("ip6", "arpa") => IpAddr::V6(
-            parts
-                .chunks_exact(4)
-                .map(<[_]>::concat)
-                .collect::<Vec<_>>()
-                .join(":")
-                .parse()
-                .ok()?,
-        ),
+    let spelled = match (zone.as_ref(), top.as_ref()) {
+        ("in-addr", "arpa") => parts.join("."),
+        ("ip6", "arpa") => {
+            let (groups, _overlooked) = parts.as_chunks::<4>();
+            groups.iter().map(|group| group.concat()).collect::<Vec<_>>().join(":")
+        }
         _ => return None,
     };
-    let address = address.to_canonical();
+    let address = spelled.parse::<IpAddr>().ok()?.to_canonical();
     (zone == "ip6" || address.is_ipv4()).then_some(address)
 }
 
@@ -222,8 +215,9 @@ impl<'a> Rules<'a> {
     }
 
     /// The decision table: one line for each shape of name.
-    fn decide(&self, labels: &[&str], qtype: u16) -> Found {
-        match *labels {
+    fn decide(&self, labels: &[Cow<'_, str>], qtype: u16) -> Found {
+        let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
+        match labels[..] {
             [] if qtype == qtype::NS => self.name_server(),
             [] | ["svc"] | ["pod"] => Found::NODATA,
             ["ns", "dns"] => self.name_server_addresses(qtype),
@@ -258,7 +252,7 @@ impl<'a> Rules<'a> {
                 service,
                 namespace,
                 "svc",
-            ] if self.options.zonal => {
+            ] if self.options.zonal && !self.imported => {
                 self.zonal(&key(namespace, service), &zone.join("."), directive == "prefer", qtype)
             }
             // Up to two labels more make no difference.
@@ -268,7 +262,7 @@ impl<'a> Rules<'a> {
     }
 
     /// Follows aliases within the zone. One that leads to nothing is left out: the name then has no records.
-    fn resolve(&self, zone: &Name, labels: &[&str], qtype: u16) -> Answer {
+    fn resolve(&self, zone: &Name, labels: &[Cow<'_, str>], qtype: u16) -> Answer {
         let mut found = self.decide(labels, qtype);
         let mut aliases = Vec::new();
         let mut owner = None;
@@ -285,7 +279,8 @@ impl<'a> Rules<'a> {
             let Some(labels) = name.labels_below(zone) else {
                 return Answer::Elsewhere { aliases, target };
             };
-            found = text(&labels).map_or(Found::Absent, |labels| self.decide(&labels, qtype));
+            let labels: Vec<_> = labels.into_iter().map(text).collect();
+            found = self.decide(&labels, qtype);
         }
         match found {
             Found::Records { data, .. } if data.is_empty() && !aliases.is_empty() => {
@@ -464,8 +459,10 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// NS of the apex: the Services behind which whoever answers stands; `ns.dns` if there are none.
+    /// NS of the apex: the Services behind which whoever answers stands, be it in a zone of ServiceImports; `ns.dns` if
+    /// there are none.
     fn name_server(&self) -> Found {
+        let local = Self::new(self.cluster, self.options, false);
         let own = || self.options.local.iter().filter(|address| !address.is_loopback());
         let mut services: Vec<_> = own()
             .flat_map(|address| self.cluster.local().endpoint_services_at(*address))
@@ -478,7 +475,7 @@ impl<'a> Rules<'a> {
             true => own().map(|address| ("ns.dns".to_owned(), *address)).collect(),
             false => services
                 .into_iter()
-                .flat_map(|key| self.service_addresses(key))
+                .flat_map(|key| local.service_addresses(key))
                 .collect(),
         };
         glue.sort();
@@ -720,9 +717,13 @@ fn without_underscore(label: &str) -> &str {
     label.strip_prefix('_').unwrap_or(label)
 }
 
-/// Labels as text; `None` where one is none, which no object is called by.
-fn text<'n>(labels: &[&'n [u8]]) -> Option<Vec<&'n str>> {
-    labels.iter().map(|label| str::from_utf8(label).ok()).collect()
+/// A label as text, with escapes where it is not made of letters, digits, dashes and underscores: no object is called so.
+fn text(label: &[u8]) -> Cow<'_, str> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    match str::from_utf8(label) {
+        Ok(text) if label.iter().all(is_plain) => text.into(),
+        _ => label.escape_ascii().to_string().replace('.', "\\.").into(),
+    }
 }
 
 #[cfg(test)]
@@ -926,10 +927,33 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_no_object_is_called_by() {
+        let zonal = Options {
+            zonal: true,
+            ..INSECURE
+        };
+        let (cluster, zone) = (cluster(), Name::parse("cluster.local").unwrap());
+        for (name, expected) in [
+            (b"web\xff/n1/svc" as &[u8], ABSENT),
+            // A zone without endpoints, as any other that there is not.
+            (b"\xff/pin/_zone/db/n1/svc", NODATA),
+            (b"eu.west/pin/_zone/db/n1/svc", NODATA),
+            (b"eu/west/pin/_zone/db/n1/svc", "A 10.0.0.2"),
+            (b"\xff/10-1-2-3/n1/pod", "A 10.1.2.3"),
+        ] {
+            let labels: Vec<_> = name.split(|byte| *byte == b'/').collect();
+            let said = describe(&answer(&cluster, &zonal, &zone, &labels, qtype::A));
+            assert_eq!(said, expected, "{labels:?}");
+        }
+    }
+
+    #[test]
     fn imports_from_other_clusters() {
         let zone = Name::parse("cluster.local").unwrap();
         let multicluster = Options {
             multicluster: vec![zone],
+            zonal: true,
+            local: vec![[10, 0, 0, 9].into()],
             ..INSECURE
         };
         check(
@@ -951,6 +975,8 @@ mod tests {
                 ),
                 ("web.n1.svc", "A", ABSENT),
                 ("n1.svc", "A", NODATA),
+                ("eu.pin._zone.far.n1.svc", "A", ABSENT),
+                ("", "NS", "NS web.n1.svc; +10.96.0.1 +fd00::1"),
             ],
         );
         check(&INSECURE, &[("shop.n1.svc", "A", ABSENT)]);
