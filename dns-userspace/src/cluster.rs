@@ -129,9 +129,10 @@ impl Cluster {
         &self.imported
     }
 
-    /// Says whether a Pod of a namespace has this address, spelled in just this way.
-    pub fn has_pod(&self, namespace: &str, ip: &str) -> bool {
-        self.pod_ips.get(namespace).is_some_and(|ips| ips.contains_key(ip))
+    /// How many Pods of a namespace have this address, spelled as in the object.
+    pub fn pods_at(&self, namespace: &str, ip: &str) -> usize {
+        let ips = self.pod_ips.get(namespace);
+        ips.and_then(|ips| ips.get(ip)).copied().unwrap_or_default()
     }
 
     fn put(&mut self, object: Object, changes: &mut Changes) {

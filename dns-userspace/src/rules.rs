@@ -414,22 +414,27 @@ impl<'a> Rules<'a> {
             true => label.replace('-', "."),
             false => label.replace('-', ":"),
         };
-        let exists = match self.options.pods {
-            Pods::Disabled => false,
-            Pods::Insecure => self.has_namespace(namespace),
-            Pods::Verified => self.has_namespace(namespace) && self.cluster.has_pod(namespace, &spelled),
+        let number = match self.options.pods {
+            _ if !self.has_namespace(namespace) => 0,
+            Pods::Disabled => 0,
+            Pods::Insecure => 1,
+            Pods::Verified => self.cluster.pods_at(namespace, &spelled),
         };
-        let address = spelled.parse::<IpAddr>().ok().filter(|_| exists);
-        let Some(address) = address else { return Found::Absent };
+        let Ok(address) = spelled.parse::<IpAddr>() else {
+            return Found::Absent;
+        };
         let mut places = Places::default();
         let port = Port {
             name: String::new(),
             protocol: String::new(),
             number: Some(0),
         };
-        places.add(address.to_canonical(), Some(&port), || {
-            format!("{label}.{namespace}.pod")
-        });
+        // Pods that share an address, as on a host network, share the weight.
+        for _ in 0..number {
+            places.add(address.to_canonical(), Some(&port), || {
+                format!("{label}.{namespace}.pod")
+            });
+        }
         places.records(qtype)
     }
 
@@ -1039,6 +1044,7 @@ mod tests {
             &of(Pods::Verified),
             &[
                 ("10-0-0-7.n1.pod", "A", "A 10.0.0.7"),
+                ("10-0-0-7.n1.pod", "SRV", "SRV 50 0 10-0-0-7.n1.pod; +10.0.0.7"),
                 ("10-0-0-7.n2.pod", "A", ABSENT),
                 ("10-1-2-3.n1.pod", "A", ABSENT),
                 ("n1.pod", "A", NODATA),
@@ -1412,7 +1418,9 @@ mod tests {
             ),
             (
                 Kind::Pod,
-                vec![json!({"metadata": {"name": "p", "namespace": "n1"}, "status": {"podIP": "10.0.0.7"}})],
+                ["p", "q"]
+                    .map(|name| json!({"metadata": {"name": name, "namespace": "n1"}, "status": {"podIP": "10.0.0.7"}}))
+                    .into(),
             ),
         ];
         let link = |number: u32| {
