@@ -428,6 +428,7 @@ impl<'a> Rules<'a> {
             protocol: String::new(),
             number: Some(0),
         };
+        // Pods that share an address, as on a host network, share the weight.
         for _ in 0..count {
             places.add(address.to_canonical(), Some(&port), || {
                 format!("{label}.{namespace}.pod")

@@ -83,7 +83,7 @@ pub(crate) fn is_silence_about_an_address(case: &Case<'_>) -> bool {
             || is_forwarded(case, other, &zone))
 }
 
-/// CoreDNS still knows a Pod that is terminating; kxdns denies it.
+/// CoreDNS still knows a Pod that is terminating; kxdns denies it, or does not count it among those that share an address.
 pub(crate) fn is_terminating_pod(case: &Case<'_>) -> bool {
     let Some([coredns, other]) = messages(case) else {
         return false;
@@ -97,7 +97,27 @@ pub(crate) fn is_terminating_pod(case: &Case<'_>) -> bool {
         && case.known.terminating.iter().any(is_of)
         && framed_alike(coredns, other)
         && coredns.rcode == OptRcode::NOERROR
-        && denies(other, OptRcode::NXDOMAIN, "cluster.local")
+        && (denies(other, OptRcode::NXDOMAIN, "cluster.local") || differs_in_weight(coredns, other))
+}
+
+/// Whether both replies are one SRV record, which has less weight in the first.
+fn differs_in_weight(one: &Meaning, other: &Meaning) -> bool {
+    let weight = |meaning: &Meaning| match meaning.answer() {
+        [srv] if srv.rtype == Rtype::SRV => srv.data.split(' ').nth(1)?.parse::<u16>().ok(),
+        _ => None,
+    };
+    let rest = |meaning: &Meaning| {
+        let [answer, authority, additional] = meaning.sections.clone();
+        let weightless = |fact: &Fact| {
+            (
+                fact.owner.clone(),
+                fact.ttl,
+                fact.data.split(' ').skip(2).collect::<String>(),
+            )
+        };
+        (answer.iter().map(weightless).collect::<Vec<_>>(), authority, additional)
+    };
+    other.rcode == OptRcode::NOERROR && weight(one) < weight(other) && weight(one).is_some() && rest(one) == rest(other)
 }
 
 /// CoreDNS says what it kept of the same reply: authoritative, later, and to a NOTIFY without RD.
@@ -420,6 +440,11 @@ mod tests {
         let known = || reply("QR AA", &[(name, Rtype::A, "10.0.0.7")], &[]);
         let denied = || deny(OptRcode::NXDOMAIN, "cluster.local");
         check(TERMINATING, "verified", (name, Rtype::A), known(), denied());
+        let srv = |data| reply("QR AA", &[(name, Rtype::SRV, data)], &[(name, Rtype::A, "10.0.0.7")]);
+        let (half, whole) = ("0 50 0 10-0-0-7.berry.pod", "0 100 0 10-0-0-7.berry.pod");
+        check(TERMINATING, "verified", (name, Rtype::SRV), srv(half), srv(whole));
+        check("", "verified", (name, Rtype::SRV), srv(whole), srv(half));
+        check("", "verified", (name, Rtype::SRV), srv(half), srv("0 100 0 other"));
         for (corefile, name, coredns, other) in [
             ("classic", name, known(), denied()),
             ("verified", "110-0-0-7.berry.pod.cluster.local", known(), denied()),
