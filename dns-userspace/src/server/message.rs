@@ -174,8 +174,8 @@ impl Message {
     }
 }
 
-/// Writes a message anew in at most `limit` bytes: with records that do not fit left out and TC set, without bytes behind
-/// its end. `None` where it cannot be read.
+/// Writes a message anew in at most `limit` bytes: records that do not fit are left out, with TC set, and so are bytes
+/// behind its end. `None` where it cannot be read.
 pub fn rewrite(bytes: &[u8], limit: usize) -> Option<Vec<u8>> {
     Message::read(bytes).ok().map(|message| message.write(limit))
 }

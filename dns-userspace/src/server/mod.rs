@@ -1,14 +1,15 @@
 //! The agent's DNS server, for what the kernel passes up: over UDP and TCP, from the zone table or from upstream.
 //!
-//! A query's way: `udp` or `tcp` receives it, `query` reads it, `respond` asks the zones or lets `forward` ask an upstream,
-//! `ttl` does what `cache` does to replies, `reply` makes and writes them. `message` with `reader`, `rdata` and `edns` is what
-//! all of them speak.
+//! A query's way: `udp` or `tcp` receives it, `query` reads it, `respond` asks the zones or lets `forward` ask an
+//! upstream, `cache` does what that plugin does to replies, `reply` makes and writes them. `message`, with `reader`,
+//! `rdata` and `edns`, is what all of them speak.
 //!
-//! Messages are read and written here, not by the `domain` crate, whose numbers and names of codes are used: what
-//! CoreDNS's library takes for a message, expands and compresses is more, and other, than what that crate does. Nor are
-//! its transports used: its datagram server hides a datagram's length and replies to responses, its stream server drops
+//! Messages are read and written here; of the `domain` crate are the names and numbers of codes. What CoreDNS's library
+//! takes for a message, expands and compresses is more, and other, than what that crate does. Nor are the crate's
+//! transports used: its datagram server hides a datagram's length and replies to responses, its stream server drops
 //! replies once the client has sent its FIN, and its clients rewrite the OPT record. It is no cache and no resolver.
 
+mod cache;
 mod edns;
 mod forward;
 mod listen;
@@ -19,7 +20,6 @@ mod reader;
 mod reply;
 mod respond;
 mod tcp;
-mod ttl;
 mod udp;
 
 use std::sync::Arc;

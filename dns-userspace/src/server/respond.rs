@@ -10,7 +10,7 @@ use super::forward::{self, Upstreams};
 use super::message::Message;
 use super::query::{Query, Rejection, Transport};
 use super::reply::{self, Setting};
-use super::{Routes, ttl};
+use super::{Routes, cache};
 use crate::metrics::{ServerMetrics, Source};
 use crate::name::Name;
 use crate::zone::{Content, Said, SharedZoneTable};
@@ -214,7 +214,7 @@ impl Responder {
     /// Takes a reply through `cache` and `loadbalance`.
     fn pass(&self, query: &Query, mut reply: Message) -> Message {
         if let Some(cache) = &self.routes.cache {
-            ttl::pass(cache, query, &mut reply);
+            cache::pass(cache, query, &mut reply);
         }
         if self.routes.shuffles {
             reply::shuffle(&mut reply);

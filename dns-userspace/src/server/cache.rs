@@ -1,5 +1,5 @@
-//! What `cache` does to replies, also to those that it never keeps: every record of a reply gets the lowest TTL of them,
-//! within limits, an OPT record is made anew for the client, and AD is for those who asked for it.
+//! What the `cache` plugin does to replies, also to those that it never keeps: every record gets the lowest TTL of a
+//! reply's, within limits, an OPT record is made anew for the client, and AD is for those who asked for it.
 //!
 //! The cache itself is yet to come: nothing is kept, and no TTL counts down.
 
