@@ -107,3 +107,6 @@ pub(crate) fn labels_below(question: &Question, zones: &[[&str; 2]]) -> Option<V
 
 /// The labels of the cluster's zone, from right to left.
 pub(crate) const CLUSTER: [&str; 2] = ["local", "cluster"];
+
+/// Those of the zone that speaks of ServiceImports.
+pub(crate) const CLUSTER_SET: [&str; 2] = ["local", "clusterset"];

@@ -4,12 +4,12 @@
 use domain::base::Rtype;
 use domain::base::iana::OptRcode;
 
-use crate::compare::{CLUSTER, Case, labels_below};
+use crate::compare::{CLUSTER, CLUSTER_SET, Case, labels_below};
 use crate::meaning::{Fact, Meaning, Reply};
 use crate::question::Question;
 
 /// The zones, from right to left.
-const ZONES: [[&str; 2]; 3] = [CLUSTER, ["arpa", "in-addr"], ["arpa", "ip6"]];
+const ZONES: [[&str; 2]; 4] = [CLUSTER, CLUSTER_SET, ["arpa", "in-addr"], ["arpa", "ip6"]];
 
 /// The Service that both servers stand behind.
 const KUBE_DNS: &str = "kube-dns.kube-system.svc";

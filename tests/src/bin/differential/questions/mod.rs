@@ -19,6 +19,7 @@ pub(crate) struct Snapshot {
     pub(crate) services: Vec<Value>,
     pub(crate) slices: Vec<Value>,
     pub(crate) pods: Vec<Value>,
+    pub(crate) imports: Vec<Value>,
 }
 
 const ADDRESSES: [u16; 2] = [Rtype::A.to_int(), Rtype::AAAA.to_int()];
