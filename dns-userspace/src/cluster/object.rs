@@ -270,7 +270,7 @@ pub enum Invalid {
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The label by which an EndpointSlice names its ServiceImport.
-const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
+pub const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
 
 /// Where a namespaced object is that does not say it.
 const DEFAULT_NAMESPACE: &str = "default";

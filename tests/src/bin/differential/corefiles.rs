@@ -83,7 +83,7 @@ impl Corefile {
                 "namespace_labels kubernetes.io/metadata.name notin (cherry, pod)",
                 "fallthrough",
             ],
-            plugins: &["bind 127.0.0.1", "loadbalance"],
+            plugins: &["loadbalance"],
         },
     ];
 

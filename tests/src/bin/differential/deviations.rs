@@ -88,8 +88,12 @@ pub(crate) fn is_terminating_pod(case: &Case<'_>) -> bool {
     let Some([coredns, other]) = messages(case) else {
         return false;
     };
+    let Some(place) = Place::of(case.question) else {
+        return false;
+    };
     let name = case.question.name.lower();
     let is_of = |pod: &String| {
+        let pod = &pod.replace(".cluster.local.", &format!(".{}.", place.zone));
         let extra = name.strip_suffix(pod.as_str());
         extra.is_some_and(|extra| extra.is_empty() || extra.ends_with('.'))
     };
@@ -97,7 +101,7 @@ pub(crate) fn is_terminating_pod(case: &Case<'_>) -> bool {
         && case.known.terminating.iter().any(is_of)
         && framed_alike(coredns, other)
         && coredns.rcode == OptRcode::NOERROR
-        && (denies(other, OptRcode::NXDOMAIN, "cluster.local") || differs_in_weight(coredns, other))
+        && (denies(other, OptRcode::NXDOMAIN, &place.zone) || differs_in_weight(coredns, other))
 }
 
 /// Whether both replies are one SRV record, which has less weight in the first.
@@ -440,6 +444,14 @@ mod tests {
         let known = || reply("QR AA", &[(name, Rtype::A, "10.0.0.7")], &[]);
         let denied = || deny(OptRcode::NXDOMAIN, "cluster.local");
         check(TERMINATING, "verified", (name, Rtype::A), known(), denied());
+        let set = "clusterset.local";
+        check(
+            TERMINATING,
+            "multicluster",
+            ("10-0-0-7.berry.pod.clusterset.local", Rtype::A),
+            known(),
+            deny(OptRcode::NXDOMAIN, set),
+        );
         let srv = |data| reply("QR AA", &[(name, Rtype::SRV, data)], &[(name, Rtype::A, "10.0.0.7")]);
         let (half, whole) = ("0 50 0 10-0-0-7.berry.pod", "0 100 0 10-0-0-7.berry.pod");
         check(TERMINATING, "verified", (name, Rtype::SRV), srv(half), srv(whole));
