@@ -323,8 +323,10 @@ impl<'a> Rules<'a> {
             return Found::Absent;
         }
         match (&service.reach, part) {
-            // As CoreDNS has it: what is imported is where its ports are.
-            (Reach::ClusterIps(_), Part::Whole | Part::Port(..)) if self.imported && service.ports.is_empty() => {
+            // As CoreDNS has it: an import is where its ports are, and without addresses it is denied by TXT.
+            (Reach::ClusterIps(addresses), Part::Whole | Part::Port(..))
+                if self.imported && (service.ports.is_empty() || (addresses.is_empty() && qtype == qtype::TXT)) =>
+            {
                 Found::Absent
             }
             (Reach::ClusterIps(addresses), Part::Whole | Part::Port(..)) => {
@@ -978,6 +980,9 @@ mod tests {
                 // Without an underscore it is an endpoint and its cluster.
                 ("http.tcp.shop.n1.svc", "A", ABSENT),
                 ("portless.n1.svc", "A", ABSENT),
+                ("unassigned.n1.svc", "A", NODATA),
+                ("unassigned.n1.svc", "TXT", ABSENT),
+                ("shop.n1.svc", "TXT", NODATA),
                 ("far.n1.svc", "A", "A 10.1.0.1; A 10.2.0.1"),
                 ("a.c2.far.n1.svc", "A", "A 10.2.0.1"),
                 ("a.c1.far.n1.svc", "A", "A 10.1.0.1"),
@@ -1426,6 +1431,11 @@ mod tests {
                         json!({"type": "ClusterSetIP", "ips": ["10.97.0.1"], "ports": [port("http", 80)]}),
                     ),
                     spec("portless", "n1", json!({"type": "ClusterSetIP", "ips": ["10.97.0.2"]})),
+                    spec(
+                        "unassigned",
+                        "n1",
+                        json!({"type": "ClusterSetIP", "ports": [port("http", 80)]}),
+                    ),
                     spec("far", "n1", json!({"type": "Headless"})),
                 ],
             ),

@@ -79,7 +79,7 @@ impl Corefile {
                 "ignore empty_service",
                 "pods verified",
                 "multicluster clusterset.local",
-                "labels tier!=back",
+                "labels tier notin (back)",
                 "namespace_labels kubernetes.io/metadata.name notin (cherry, pod)",
                 "fallthrough",
             ],

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::corefiles::Corefile;
 use crate::generate::pods::FINALIZER;
-use crate::generate::slices::{IMPORT_NAME, SERVICE_NAME};
+use crate::generate::slices::{IMPORT_NAME, SERVICE_NAME, SOURCE_CLUSTER};
 use crate::meaning::{Meaning, Reply};
 use crate::question::Question;
 use crate::stage::Server;
@@ -34,7 +34,7 @@ pub(crate) fn markers(number: u16) -> World {
         json!({"spec": {"clusterIP": "None", "ports": [], "ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}});
     world.put(Key::new(Kind::Service, MARKERS, "slices"), headless);
     let slice = json!({
-        "metadata": {"labels": {SERVICE_NAME: "slices", IMPORT_NAME: "slices"}},
+        "metadata": {"labels": {SERVICE_NAME: "slices", IMPORT_NAME: "import", SOURCE_CLUSTER: "here"}},
         "addressType": "IPv4",
         "endpoints": [{"addresses": [address(number)]}],
         "ports": [],
@@ -42,8 +42,6 @@ pub(crate) fn markers(number: u16) -> World {
     world.put(Key::new(Kind::EndpointSlice, MARKERS, "marker"), slice);
     let reached = json!({"spec": {"type": "ClusterSetIP", "ips": [address(number)], "ports": [{"port": 1}]}});
     world.put(Key::new(Kind::ServiceImport, MARKERS, "import"), reached);
-    let headless = json!({"spec": {"type": "Headless", "ports": []}});
-    world.put(Key::new(Kind::ServiceImport, MARKERS, "slices"), headless);
     let pod = json!({
         "metadata": {"labels": {}, "annotations": {}, "finalizers": [FINALIZER]},
         "spec": {"containers": [{"name": "main", "image": "none"}]},
@@ -82,7 +80,12 @@ pub(crate) fn await_markers(server: &mut Server<'_>, corefile: &Corefile, number
         names.push(format!("slices.{MARKERS}.svc.{zone}"));
     }
     if corefile.imports() {
-        names.extend(["import", "slices"].map(|name| format!("{name}.{MARKERS}.svc.clusterset.local")));
+        let import = format!("import.{MARKERS}.svc.clusterset.local");
+        names.push(format!(
+            "{}.here.{import}",
+            address(number).to_string().replace('.', "-")
+        ));
+        names.push(import);
     }
     for name in names {
         server.await_reply(&Question::plain(&name, Rtype::A), LIMIT, |reply| {

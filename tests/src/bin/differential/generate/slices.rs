@@ -41,7 +41,7 @@ pub(crate) fn add_imported(maker: &mut Maker, world: &mut World, namespace: &str
     let dice = &mut maker.dice;
     let import = import.map_or_else(|| dice.word(&words::SERVICES), str::to_owned);
     let mut labels = json!({IMPORT_NAME: import});
-    if !dice.percent(2) {
+    if !dice.percent(4) {
         labels[SOURCE_CLUSTER] = json!(dice.word(&words::CLUSTERS));
     }
     let shared = dice.percent(60);
