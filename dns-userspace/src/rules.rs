@@ -5,10 +5,11 @@
 //! does I/O or reads a clock. Whether all objects are known is for the caller to ask: what is absent here is absent from
 //! the objects that there are.
 //!
-//! Where CoreDNS contradicts the specification or itself, it is followed but for four cases: TXT questions for levels
+//! Where CoreDNS contradicts the specification or itself, it is followed but for five cases: TXT questions for levels
 //! above the Services get NODATA as for every other type (CoreDNS: NXDOMAIN); letter case makes no difference to
 //! NS of the apex and to `ns.dns` (CoreDNS: NODATA and NXDOMAIN); a Service without any address has no records (CoreDNS:
-//! a CNAME to the root); and a slice that belongs to no Service has no PTR record (CoreDNS: no reply at all).
+//! a CNAME to the root); a slice that belongs to no Service has no PTR record (CoreDNS: no reply at all); and a slice of a
+//! ServiceImport that does not say its cluster has endpoints without one (CoreDNS: no reply to SRV at all).
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};

@@ -157,7 +157,7 @@ fn zone_options(server: &ServerBlock, kubernetes: &Kubernetes) -> Result<ZoneOpt
     Ok(ZoneOptions {
         names: Options::new(kubernetes, local, dns_service),
         ttl: kubernetes.ttl,
-        primary: kubernetes.forward_zones().next().cloned().context("no forward zone")?,
+        primary: kubernetes.primary_zone().cloned().context("no primary zone")?,
         fallthrough: kubernetes.fallthrough.clone(),
     })
 }

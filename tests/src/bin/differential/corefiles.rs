@@ -15,7 +15,7 @@ pub(crate) struct Corefile {
 const HIDES: &str = "namespace_labels kubernetes.io/metadata.name notin (";
 
 impl Corefile {
-    pub(crate) const ALL: [Corefile; 9] = [
+    pub(crate) const ALL: [Corefile; 10] = [
         // What kubeadm 1.37 renders.
         Corefile {
             name: "kubeadm",
@@ -85,6 +85,12 @@ impl Corefile {
             ],
             plugins: &["loadbalance"],
         },
+        // A reverse zone stands first: CoreDNS takes it for the one that the targets of PTR records lie in.
+        Corefile {
+            name: "bound",
+            options: &["pods insecure"],
+            plugins: &["bind 127.0.0.1", "loadbalance"],
+        },
     ];
 
     pub(crate) fn find(name: &str) -> Option<&'static Corefile> {
@@ -128,14 +134,27 @@ impl Corefile {
             && !hidden.is_some_and(|names| names.split(", ").any(|name| name == namespace))
     }
 
+    fn zones(&self) -> &'static str {
+        match self.name {
+            "bound" => "in-addr.arpa cluster.local ip6.arpa",
+            _ if self.imports() => "cluster.local clusterset.local in-addr.arpa ip6.arpa",
+            _ => "cluster.local in-addr.arpa ip6.arpa",
+        }
+    }
+
+    /// The zone in which the targets of PTR records lie.
+    pub(crate) fn primary(&self) -> &'static str {
+        self.zones().split(' ').next().unwrap_or_default()
+    }
+
     /// The text, for a kubeconfig and the address of the upstream.
     pub(crate) fn text(&self, kubeconfig: &str, upstream: Ipv4Addr) -> String {
         let options: String = self.options.iter().map(|line| format!("        {line}\n")).collect();
         let plugins: String = self.plugins.iter().map(|line| format!("    {line}\n")).collect();
-        let set = if self.imports() { "clusterset.local " } else { "" };
+        let zones = self.zones();
         format!(
             ".:53 {{\n    errors\n    health {{\n        lameduck 5s\n    }}\n    ready\n    \
-             kubernetes cluster.local {set}in-addr.arpa ip6.arpa {{\n        kubeconfig {kubeconfig}\n{options}    }}\n    \
+             kubernetes {zones} {{\n        kubeconfig {kubeconfig}\n{options}    }}\n    \
              prometheus :9153\n    forward . {upstream} {{\n        max_concurrent 1000\n    }}\n{plugins}}}\n"
         )
     }

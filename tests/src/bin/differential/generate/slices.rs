@@ -41,12 +41,19 @@ pub(crate) fn add_imported(maker: &mut Maker, world: &mut World, namespace: &str
     let dice = &mut maker.dice;
     let import = import.map_or_else(|| dice.word(&words::SERVICES), str::to_owned);
     let mut labels = json!({IMPORT_NAME: import});
-    if !dice.percent(4) {
-        labels[SOURCE_CLUSTER] = json!(dice.word(&words::CLUSTERS));
+    match dice.weighted(&[96, 2, 2]) {
+        0 => labels[SOURCE_CLUSTER] = json!(dice.word(&words::CLUSTERS)),
+        1 => labels[SOURCE_CLUSTER] = json!(""),
+        _ => {}
     }
     let shared = dice.percent(60);
     if shared {
-        labels[SERVICE_NAME] = json!(dice.word(&words::SERVICES));
+        let name = if dice.percent(2) {
+            String::new()
+        } else {
+            dice.word(&words::SERVICES)
+        };
+        labels[SERVICE_NAME] = json!(name);
     }
     let mut body = slice(maker, namespace, &labels);
     if !shared {

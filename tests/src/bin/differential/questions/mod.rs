@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::dice::Dice;
 use crate::question::{Name, Question};
-pub(crate) use names::{Names, Sort, pod_addresses, reverse};
+pub(crate) use names::{Names, Sort, import_name, pod_addresses, reverse};
 
 /// What the objects are that questions are about, as the API server has them.
 #[derive(Default)]

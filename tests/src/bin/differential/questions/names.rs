@@ -179,7 +179,7 @@ fn endpoint_names(slice: &Value) -> Vec<String> {
 }
 
 /// The name of the ServiceImport that a slice says to belong to.
-fn import_name(slice: &Value) -> String {
+pub(crate) fn import_name(slice: &Value) -> String {
     let metadata = &slice["metadata"];
     let import = text(&metadata["labels"][IMPORT_NAME]);
     format!("{import}.{}.svc.clusterset.local", text(&metadata["namespace"]))
