@@ -5,10 +5,11 @@
 //! does I/O or reads a clock. Whether all objects are known is for the caller to ask: what is absent here is absent from
 //! the objects that there are.
 //!
-//! Where CoreDNS contradicts the specification or itself, it is followed but for four cases: TXT questions for levels
+//! Where CoreDNS contradicts the specification or itself, it is followed but for five cases: TXT questions for levels
 //! above the Services get NODATA as for every other type (CoreDNS: NXDOMAIN); letter case makes no difference to
 //! NS of the apex and to `ns.dns` (CoreDNS: NODATA and NXDOMAIN); a Service without any address has no records (CoreDNS:
-//! a CNAME to the root); and a slice that belongs to no Service has no PTR record (CoreDNS: no reply at all).
+//! a CNAME to the root); a slice that belongs to no Service has no PTR record (CoreDNS: no reply at all); and a slice of a
+//! ServiceImport that does not say its cluster has endpoints without one (CoreDNS: no reply to SRV at all).
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -84,6 +85,11 @@ impl Options {
             dns_service,
         }
     }
+
+    /// Whether a zone speaks of ServiceImports: one that `multicluster` names, or one within it.
+    pub fn imports(&self, zone: &Name) -> bool {
+        self.multicluster.iter().any(|imported| zone.is_within(imported))
+    }
 }
 
 /// What the objects say to a question.
@@ -152,7 +158,7 @@ pub type Target = String;
 /// Answers a question of a zone that is no reverse zone, given the labels of its name left of the zone, from the left and
 /// in lower case.
 pub fn answer(cluster: &Cluster, options: &Options, zone: &Name, labels: &[&[u8]], qtype: u16) -> Answer {
-    let rules = Rules::new(cluster, options, options.multicluster.contains(zone));
+    let rules = Rules::new(cluster, options, options.imports(zone));
     let labels: Vec<_> = labels.iter().map(|label| text(label)).collect();
     rules.resolve(zone, &labels, qtype)
 }
@@ -318,6 +324,12 @@ impl<'a> Rules<'a> {
             return Found::Absent;
         }
         match (&service.reach, part) {
+            // As CoreDNS has it: an import is where its ports are, and without addresses it is denied by TXT.
+            (Reach::ClusterIps(addresses), Part::Whole | Part::Port(..))
+                if self.imported && (service.ports.is_empty() || (addresses.is_empty() && qtype == qtype::TXT)) =>
+            {
+                Found::Absent
+            }
             (Reach::ClusterIps(addresses), Part::Whole | Part::Port(..)) => {
                 cluster_ips(key, service, addresses, part, qtype)
             }
@@ -328,7 +340,10 @@ impl<'a> Rules<'a> {
     /// The records of all endpoints, of those with a port, or of those with a name.
     fn endpoint_records(&self, key: &ObjectKey, part: Part<'_>, qtype: u16) -> Found {
         let is_meant = |slice: &EndpointSlice, endpoint: &Endpoint| match part {
-            Part::Endpoint(label) => slice.cluster.as_deref() == label.cluster && self.is_called(endpoint, &label),
+            Part::Endpoint(label) => {
+                let [given, asked] = [slice.cluster.as_deref(), label.cluster].map(Option::unwrap_or_default);
+                given.eq_ignore_ascii_case(asked) && self.is_called(endpoint, &label)
+            }
             Part::Whole | Part::Port(..) => true,
         };
         self.places(key, part, is_meant).records(qtype)
@@ -950,9 +965,9 @@ mod tests {
 
     #[test]
     fn imports_from_other_clusters() {
-        let zone = Name::parse("cluster.local").unwrap();
+        // A zone within one of those that are named is one of them.
         let multicluster = Options {
-            multicluster: vec![zone],
+            multicluster: vec![Name::parse("local").unwrap()],
             zonal: true,
             local: vec![[10, 0, 0, 9].into()],
             ..INSECURE
@@ -965,14 +980,19 @@ mod tests {
                 ("_http.tcp.shop.n1.svc", "A", "A 10.97.0.1"),
                 // Without an underscore it is an endpoint and its cluster.
                 ("http.tcp.shop.n1.svc", "A", ABSENT),
+                ("portless.n1.svc", "A", ABSENT),
+                ("unassigned.n1.svc", "A", NODATA),
+                ("unassigned.n1.svc", "TXT", ABSENT),
+                ("shop.n1.svc", "TXT", NODATA),
                 ("far.n1.svc", "A", "A 10.1.0.1; A 10.2.0.1"),
                 ("a.c2.far.n1.svc", "A", "A 10.2.0.1"),
+                ("a.c1.far.n1.svc", "A", "A 10.1.0.1"),
                 ("a.c3.far.n1.svc", "A", ABSENT),
                 ("a.far.n1.svc", "A", ABSENT),
                 (
                     "far.n1.svc",
                     "SRV",
-                    "SRV 50 80 a.c1.far.n1.svc; SRV 50 80 a.c2.far.n1.svc; +10.1.0.1 +10.2.0.1",
+                    "SRV 50 80 a.C1.far.n1.svc; SRV 50 80 a.c2.far.n1.svc; +10.1.0.1 +10.2.0.1",
                 ),
                 ("web.n1.svc", "A", ABSENT),
                 ("n1.svc", "A", NODATA),
@@ -1411,12 +1431,18 @@ mod tests {
                         "n1",
                         json!({"type": "ClusterSetIP", "ips": ["10.97.0.1"], "ports": [port("http", 80)]}),
                     ),
+                    spec("portless", "n1", json!({"type": "ClusterSetIP", "ips": ["10.97.0.2"]})),
+                    spec(
+                        "unassigned",
+                        "n1",
+                        json!({"type": "ClusterSetIP", "ports": [port("http", 80)]}),
+                    ),
                     spec("far", "n1", json!({"type": "Headless"})),
                 ],
             ),
             (
                 Kind::ImportedSlice,
-                vec![imported_slice("c1", "10.1.0.1"), imported_slice("c2", "10.2.0.1")],
+                vec![imported_slice("C1", "10.1.0.1"), imported_slice("c2", "10.2.0.1")],
             ),
             (
                 Kind::Pod,

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use dns_ebpf::maps::SERVED;
 
 use crate::cli::Run;
-use crate::cluster::object::Kind;
+use crate::cluster::object::{IMPORT_NAME, Kind};
 use crate::corefile::{ApiServer, Config, Kubernetes, ServerBlock, ZonePlan, is_reverse};
 use crate::name::Name;
 use crate::rules::Options;
@@ -157,7 +157,7 @@ fn zone_options(server: &ServerBlock, kubernetes: &Kubernetes) -> Result<ZoneOpt
     Ok(ZoneOptions {
         names: Options::new(kubernetes, local, dns_service),
         ttl: kubernetes.ttl,
-        primary: kubernetes.forward_zones().next().cloned().context("no forward zone")?,
+        primary: kubernetes.primary_zone().cloned().context("no primary zone")?,
         fallthrough: kubernetes.fallthrough.clone(),
     })
 }
@@ -173,7 +173,10 @@ fn resources(kubernetes: &Kubernetes) -> Vec<Resource> {
     let selector = |kind| match kind {
         Kind::Namespace | Kind::ServiceImport => kubernetes.namespace_labels.clone(),
         Kind::Service | Kind::EndpointSlice | Kind::Pod => kubernetes.labels.clone(),
-        Kind::ImportedSlice => "multicluster.kubernetes.io/service-name".to_owned(),
+        Kind::ImportedSlice => match kubernetes.labels.as_str() {
+            "" => IMPORT_NAME.to_owned(),
+            labels => format!("{labels},{IMPORT_NAME}"),
+        },
     };
     let resource = |kind| Resource {
         kind,
@@ -315,6 +318,23 @@ mod tests {
             assert_eq!(settings.zones[0].certain, certain, "{to}");
             assert_eq!(settings.plan[0].verdict.is_ok(), certain, "{to}");
         }
+    }
+
+    #[test]
+    fn watches_the_objects_that_the_selectors_choose() {
+        let selectors = |options: &str| -> Vec<_> {
+            let corefile = CLASSIC.replace(
+                "ttl 7",
+                &format!("pods verified\n  multicluster cluster.local\n{options}"),
+            );
+            let resources = read(&corefile, &[]).unwrap().resources.into_iter();
+            resources.map(|resource| resource.selector).collect()
+        };
+        assert_eq!(selectors(""), ["", "", "", "", "", IMPORT_NAME]);
+        let both = "labels a in (b, c)\n namespace_labels d=e";
+        let chosen = format!("a in (b, c),{IMPORT_NAME}");
+        let labels = "a in (b, c)";
+        assert_eq!(selectors(both), ["d=e", labels, labels, labels, "d=e", &chosen]);
     }
 
     #[test]

@@ -292,7 +292,7 @@ impl ZoneTable {
     }
 
     fn is_imported(&self, served: &ServedZone) -> bool {
-        self.options.names.multicluster.contains(&served.name)
+        self.options.names.imports(&served.name)
     }
 
     fn zone(&self, served: &ServedZone) -> Zone {

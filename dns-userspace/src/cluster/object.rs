@@ -270,7 +270,7 @@ pub enum Invalid {
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The label by which an EndpointSlice names its ServiceImport.
-const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
+pub const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
 
 /// Where a namespaced object is that does not say it.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -449,13 +449,19 @@ impl Metadata {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(default)]
 struct Labels {
-    #[serde(rename = "kubernetes.io/service-name")]
+    #[serde(rename = "kubernetes.io/service-name", deserialize_with = "filled")]
     service: Option<String>,
-    #[serde(rename = "multicluster.kubernetes.io/service-name")]
+    #[serde(rename = "multicluster.kubernetes.io/service-name", deserialize_with = "filled")]
     import: Option<String>,
-    #[serde(rename = "multicluster.kubernetes.io/source-cluster")]
+    #[serde(rename = "multicluster.kubernetes.io/source-cluster", deserialize_with = "filled")]
     cluster: Option<String>,
+}
+
+/// A label without a value names nobody, as a missing one.
+fn filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.filter(|value: &String| !value.is_empty()))
 }
 
 #[derive(Deserialize)]
@@ -740,6 +746,12 @@ mod tests {
             panic!("no slice");
         };
         assert_eq!((slice.service.as_str(), slice.cluster.as_deref()), ("web", Some("c1")));
+        let labels = json!({IMPORT_NAME: "web", "multicluster.kubernetes.io/source-cluster": ""});
+        let slice = json!({"metadata": {"name": "s", "namespace": "n", "labels": labels}});
+        let Some(Object::ImportedSlice(_, slice)) = read_value(Kind::ImportedSlice, &slice).unwrap() else {
+            panic!("no slice");
+        };
+        assert_eq!(slice.cluster, None);
     }
 
     #[test]
@@ -764,6 +776,11 @@ mod tests {
             (
                 Kind::EndpointSlice,
                 json!({"metadata": {"name": "s"}}),
+                "label kubernetes.io/service-name is missing, so it belongs to nothing",
+            ),
+            (
+                Kind::EndpointSlice,
+                json!({"metadata": {"name": "s", "labels": {SERVICE_NAME: ""}}}),
                 "label kubernetes.io/service-name is missing, so it belongs to nothing",
             ),
             (

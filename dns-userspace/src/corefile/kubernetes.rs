@@ -56,9 +56,11 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// The zones that are not reverse zones; the first is the primary zone, in which PTR targets lie.
-    pub fn forward_zones(&self) -> impl Iterator<Item = &Name> {
-        self.zones.iter().filter(|zone| !is_reverse(zone))
+    /// The zone in which PTR targets lie: the first that is no reverse zone. As in CoreDNS, `in-addr.arpa` and `ip6.arpa`
+    /// themselves count as none.
+    pub fn primary_zone(&self) -> Option<&Name> {
+        let is_root = |zone: &Name| zone.labels().count() == 2;
+        self.zones.iter().find(|zone| !is_reverse(zone) || is_root(zone))
     }
 }
 

@@ -7,9 +7,9 @@
 //! Stricter than CoreDNS, each time with an error that says what to write instead: a `#` inside a word (CoreDNS drops the
 //! rest of that word only), options given twice, surplus arguments, `endpoint` with `kubeconfig`, upstreams by host name,
 //! `bind` by the name of an interface, ports by name, negative durations, imports that do not close their own braces, a
-//! block whose keys are all empty (CoreDNS drops it without a word).
+//! block whose keys are all empty (CoreDNS drops it without a word), `kubernetes` for `in-addr.arpa` and `ip6.arpa` alone.
 //! More lenient: options may stand on the line of their braces, keys may be separated by a comma alone, and a quoted brace
-//! is a word.
+//! is a word, and selectors may be anything that the API server understands.
 
 mod address;
 mod cache;

@@ -253,6 +253,19 @@ fn refuses_what_is_wrong_with_a_block() {
 }
 
 #[test]
+fn the_first_zone_that_is_of_no_network_is_the_primary_one() {
+    for (zones, primary) in [
+        ("cluster.local in-addr.arpa ip6.arpa", "cluster.local"),
+        ("10.0.0.0/8 b.local a.local", "b.local"),
+        ("10.in-addr.arpa ip6.arpa cluster.local", "ip6.arpa"),
+        ("in-addr.arpa cluster.local", "in-addr.arpa"),
+    ] {
+        let kubernetes = read_server(&format!("kubernetes {zones}")).kubernetes.unwrap();
+        assert_eq!(kubernetes.primary_zone(), Some(&name(primary)), "{zones}");
+    }
+}
+
+#[test]
 fn bind_and_view_let_blocks_share_a_zone() {
     for text in [
         ". {\n bind 127.0.0.1\n}\n. {\n bind ::1\n}",
@@ -378,7 +391,6 @@ fn reads_the_options_of_kubernetes() {
     );
     assert_eq!(read_kubernetes("labels a in (b, c)").labels, "a in (b, c)");
     assert_eq!(read_kubernetes("namespace_labels a=b").namespace_labels, "a=b");
-    assert_eq!(defaults.forward_zones().collect::<Vec<_>>(), [&name("cluster.local")]);
     assert_eq!(read_kubernetes("ttl 0").ttl, 0);
     assert_eq!(read_kubernetes("ttl 3600").ttl, 3600);
     assert_eq!(read_kubernetes("pods verified").pods, Pods::Verified);

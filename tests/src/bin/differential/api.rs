@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::generate::pods::TERMINATING;
+use crate::imports;
 use crate::world::{Key, Kind};
 
 /// How many calls are out at a time.
@@ -73,6 +74,12 @@ async fn create(api: &Api<DynamicObject>, key: &Key, body: Value) -> Result<()> 
 }
 
 async fn replace(api: &Api<DynamicObject>, key: &Key, body: Value) -> Result<()> {
+    if key.kind == Kind::ServiceImport {
+        // Only what the API server defines itself can be replaced unseen.
+        api.patch(&key.name, &PatchParams::default(), &Patch::Merge(body))
+            .await?;
+        return Ok(());
+    }
     if key.kind == Kind::Pod {
         let metadata =
             json!({"metadata": {"labels": body["metadata"]["labels"], "annotations": body["metadata"]["annotations"]}});
@@ -153,5 +160,6 @@ fn resource(kind: Kind) -> ApiResource {
         Kind::Service => ApiResource::erase::<Service>(&()),
         Kind::EndpointSlice => ApiResource::erase::<EndpointSlice>(&()),
         Kind::Pod => ApiResource::erase::<Pod>(&()),
+        Kind::ServiceImport => imports::resource(),
     }
 }

@@ -122,6 +122,7 @@ fn is_changeable(kind: Kind, old: &Value, new: &Value) -> bool {
         .into_iter()
         .all(same),
         Kind::EndpointSlice => same("/addressType"),
+        Kind::ServiceImport => true,
         Kind::Pod => {
             same("/spec") && (same("/metadata/annotations") || old.pointer("/metadata/annotations") == Some(&json!({})))
         }

@@ -2,7 +2,8 @@
 
 use crate::corefiles::Corefile;
 use crate::deviations::{
-    is_cached, is_name_server_in_capitals, is_silence_about_an_address, is_terminating_pod, is_text_of_a_level,
+    is_cached, is_name_server_in_capitals, is_silence_about_a_cluster, is_silence_about_an_address, is_terminating_pod,
+    is_text_of_a_level,
 };
 use crate::known::Known;
 use crate::meaning::Reply;
@@ -34,7 +35,7 @@ struct Deviation {
 }
 
 /// All differences on purpose.
-const DEVIATIONS: [Deviation; 5] = [
+const DEVIATIONS: [Deviation; 6] = [
     // CoreDNS denies names by TXT that it has by A; a resolver that heeds RFC 8020 would then drop all below.
     Deviation {
         name: "TXT at a level of the tree is NODATA",
@@ -49,6 +50,11 @@ const DEVIATIONS: [Deviation; 5] = [
     Deviation {
         name: "a slice of no Service has no PTR records",
         holds: is_silence_about_an_address,
+    },
+    // CoreDNS makes a name that it cannot pack, and sends nothing.
+    Deviation {
+        name: "endpoints whose cluster is not said have SRV records",
+        holds: is_silence_about_a_cluster,
     },
     // CoreDNS forgets them at its next start, and not before they are gone; to kxdns they are gone at once.
     Deviation {
@@ -107,3 +113,6 @@ pub(crate) fn labels_below(question: &Question, zones: &[[&str; 2]]) -> Option<V
 
 /// The labels of the cluster's zone, from right to left.
 pub(crate) const CLUSTER: [&str; 2] = ["local", "cluster"];
+
+/// Those of the zone that speaks of ServiceImports.
+pub(crate) const CLUSTER_SET: [&str; 2] = ["local", "clusterset"];

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::generate::labels::TIER;
 use crate::generate::pods::TERMINATING;
 use crate::generate::services::family_of;
 use crate::generate::slices::SERVICE_NAME;
@@ -55,7 +56,7 @@ fn selects(service: &Value) -> bool {
 }
 
 fn endpoints_of(service: &Key, slice: &Value) -> Vec<String> {
-    let ports = ports_text(&slice["ports"]);
+    let ports = ports_text(slice, &slice["ports"]);
     let endpoints = slice["endpoints"].as_array().into_iter().flatten();
     endpoints
         .map(|endpoint| {
@@ -73,7 +74,7 @@ fn endpoints_of(service: &Key, slice: &Value) -> Vec<String> {
 pub(crate) fn expected_slices(world: &World) -> Vec<String> {
     let mut endpoints = Vec::new();
     for (key, service) in world.of(Kind::Service).filter(|(_, service)| selects(service)) {
-        let ports = ports_text(&service["spec"]["ports"]);
+        let ports = ports_text(service, &service["spec"]["ports"]);
         for (_, pod) in world
             .of(Kind::Pod)
             .filter(|(pod_key, _)| pod_key.namespace == key.namespace)
@@ -126,12 +127,13 @@ fn endpoint_text(service: &Key, ports: &str, [address, pod, hostname]: [&Value; 
     )
 }
 
-fn ports_text(ports: &Value) -> String {
+/// The ports of a Service or of a slice, and the label that the one has of the other.
+fn ports_text(object: &Value, ports: &Value) -> String {
     let text = |port: &Value| {
         let name = port["name"].as_str().unwrap_or_default();
         format!("{name}:{}:{}", port["port"], port["protocol"])
     };
     let mut texts: Vec<String> = ports.as_array().into_iter().flatten().map(text).collect();
     texts.sort();
-    texts.join(",")
+    format!("{} tier={}", texts.join(","), object["metadata"]["labels"][TIER])
 }

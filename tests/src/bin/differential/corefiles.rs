@@ -11,8 +11,11 @@ pub(crate) struct Corefile {
     plugins: &'static [&'static str],
 }
 
+/// The start of a line that names Namespaces that do not count.
+const HIDES: &str = "namespace_labels kubernetes.io/metadata.name notin (";
+
 impl Corefile {
-    pub(crate) const ALL: [Corefile; 7] = [
+    pub(crate) const ALL: [Corefile; 10] = [
         // What kubeadm 1.37 renders.
         Corefile {
             name: "kubeadm",
@@ -64,6 +67,30 @@ impl Corefile {
             options: &["pods insecure", "zonal", "fallthrough in-addr.arpa ip6.arpa", "ttl 30"],
             plugins: &["loadbalance"],
         },
+        Corefile {
+            name: "multicluster",
+            options: &["pods verified", "zonal", "multicluster clusterset.local", "ttl 30"],
+            plugins: &["loadbalance"],
+        },
+        Corefile {
+            name: "selected",
+            options: &[
+                "endpoint_pod_names",
+                "ignore empty_service",
+                "pods verified",
+                "multicluster clusterset.local",
+                "labels tier notin (back)",
+                "namespace_labels kubernetes.io/metadata.name notin (cherry, pod)",
+                "fallthrough",
+            ],
+            plugins: &["loadbalance"],
+        },
+        // A reverse zone stands first: CoreDNS takes it for the one that the targets of PTR records lie in.
+        Corefile {
+            name: "bound",
+            options: &["pods insecure"],
+            plugins: &["bind 127.0.0.1", "loadbalance"],
+        },
     ];
 
     pub(crate) fn find(name: &str) -> Option<&'static Corefile> {
@@ -80,6 +107,16 @@ impl Corefile {
         self.options.contains(&option)
     }
 
+    /// Whether a zone speaks of ServiceImports.
+    pub(crate) fn imports(&self) -> bool {
+        self.has("multicluster clusterset.local")
+    }
+
+    /// Whether objects are chosen by their labels.
+    pub(crate) fn selects(&self) -> bool {
+        self.options.iter().any(|line| line.starts_with("labels "))
+    }
+
     /// Whether names of this zone that `kubernetes` denies are asked of the upstream.
     pub(crate) fn falls_through(&self, zone: &str) -> bool {
         let zones = self.options.iter().find_map(|line| line.strip_prefix("fallthrough"));
@@ -89,16 +126,35 @@ impl Corefile {
     /// Whether names of this namespace can exist.
     pub(crate) fn exposes(&self, namespace: &str) -> bool {
         let names = self.options.iter().find_map(|line| line.strip_prefix("namespaces "));
+        let hidden = self
+            .options
+            .iter()
+            .find_map(|line| line.strip_prefix(HIDES)?.strip_suffix(')'));
         names.is_none_or(|names| names.split(' ').any(|name| name == namespace))
+            && !hidden.is_some_and(|names| names.split(", ").any(|name| name == namespace))
+    }
+
+    fn zones(&self) -> &'static str {
+        match self.name {
+            "bound" => "in-addr.arpa cluster.local ip6.arpa",
+            _ if self.imports() => "cluster.local clusterset.local in-addr.arpa ip6.arpa",
+            _ => "cluster.local in-addr.arpa ip6.arpa",
+        }
+    }
+
+    /// The zone in which the targets of PTR records lie.
+    pub(crate) fn primary(&self) -> &'static str {
+        self.zones().split(' ').next().unwrap_or_default()
     }
 
     /// The text, for a kubeconfig and the address of the upstream.
     pub(crate) fn text(&self, kubeconfig: &str, upstream: Ipv4Addr) -> String {
         let options: String = self.options.iter().map(|line| format!("        {line}\n")).collect();
         let plugins: String = self.plugins.iter().map(|line| format!("    {line}\n")).collect();
+        let zones = self.zones();
         format!(
             ".:53 {{\n    errors\n    health {{\n        lameduck 5s\n    }}\n    ready\n    \
-             kubernetes cluster.local in-addr.arpa ip6.arpa {{\n        kubeconfig {kubeconfig}\n{options}    }}\n    \
+             kubernetes {zones} {{\n        kubeconfig {kubeconfig}\n{options}    }}\n    \
              prometheus :9153\n    forward . {upstream} {{\n        max_concurrent 1000\n    }}\n{plugins}}}\n"
         )
     }

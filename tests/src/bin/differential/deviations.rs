@@ -4,12 +4,12 @@
 use domain::base::Rtype;
 use domain::base::iana::OptRcode;
 
-use crate::compare::{CLUSTER, Case, labels_below};
+use crate::compare::{CLUSTER, CLUSTER_SET, Case, labels_below};
 use crate::meaning::{Fact, Meaning, Reply};
 use crate::question::Question;
 
 /// The zones, from right to left.
-const ZONES: [[&str; 2]; 3] = [CLUSTER, ["arpa", "in-addr"], ["arpa", "ip6"]];
+const ZONES: [[&str; 2]; 4] = [CLUSTER, CLUSTER_SET, ["arpa", "in-addr"], ["arpa", "ip6"]];
 
 /// The Service that both servers stand behind.
 const KUBE_DNS: &str = "kube-dns.kube-system.svc";
@@ -73,7 +73,8 @@ pub(crate) fn is_silence_about_an_address(case: &Case<'_>) -> bool {
         let extra = name.strip_suffix(address.as_str());
         extra.is_some_and(|extra| extra.is_empty() || is_extra(extra))
     };
-    let is_of_a_service = |fact: &Fact| fact.rtype == Rtype::PTR && target(fact).ends_with(".svc.cluster.local");
+    let services = format!(".svc.{}", case.corefile.primary());
+    let is_of_a_service = |fact: &Fact| fact.rtype == Rtype::PTR && target(fact).ends_with(&services);
     let named = other.rcode == OptRcode::NOERROR && !other.answer().is_empty();
     case.question.rtype == Rtype::PTR.to_int()
         && case.known.nameless.iter().any(is_of)
@@ -83,21 +84,42 @@ pub(crate) fn is_silence_about_an_address(case: &Case<'_>) -> bool {
             || is_forwarded(case, other, &zone))
 }
 
+/// CoreDNS makes names that it cannot pack, of endpoints whose cluster is not said; kxdns names them without one.
+pub(crate) fn is_silence_about_a_cluster(case: &Case<'_>) -> bool {
+    let Some(other) = case.other.meaning() else {
+        return false;
+    };
+    let name = case.question.name.lower();
+    let is_at = |import: &String| {
+        let target_is_below = |fact: &Fact| fact.rtype == Rtype::SRV && format!("{}.", target(fact)).ends_with(import);
+        name.ends_with(import) && other.answer().iter().all(target_is_below)
+    };
+    case.question.rtype == Rtype::SRV.to_int()
+        && *case.coredns == Reply::Silence
+        && other.rcode == OptRcode::NOERROR
+        && !other.answer().is_empty()
+        && case.known.clusterless.iter().any(is_at)
+}
+
 /// CoreDNS still knows a Pod that is terminating; kxdns denies it, or does not count it among those that share an address.
 pub(crate) fn is_terminating_pod(case: &Case<'_>) -> bool {
     let Some([coredns, other]) = messages(case) else {
         return false;
     };
+    let Some(place) = Place::of(case.question) else {
+        return false;
+    };
     let name = case.question.name.lower();
     let is_of = |pod: &String| {
+        let pod = &pod.replace(".cluster.local.", &format!(".{}.", place.zone));
         let extra = name.strip_suffix(pod.as_str());
         extra.is_some_and(|extra| extra.is_empty() || extra.ends_with('.'))
     };
+    let is_less = denies(other, OptRcode::NXDOMAIN, &place.zone) || differs_in_weight(coredns, other);
     case.corefile.has("pods verified")
         && case.known.terminating.iter().any(is_of)
-        && framed_alike(coredns, other)
         && coredns.rcode == OptRcode::NOERROR
-        && (denies(other, OptRcode::NXDOMAIN, "cluster.local") || differs_in_weight(coredns, other))
+        && (is_forwarded(case, other, &place.zone) || (framed_alike(coredns, other) && is_less))
 }
 
 /// Whether both replies are one SRV record, which has less weight in the first.
@@ -274,6 +296,7 @@ mod tests {
     const CAPITALS: &str = "letter case makes no difference to NS and ns.dns";
     const SILENCE: &str = "a slice of no Service has no PTR records";
     const CACHED: &str = "what CoreDNS caches has the cache's TTL and AA";
+    const CLUSTERLESS: &str = "endpoints whose cluster is not said have SRV records";
     const TERMINATING: &str = "under `pods verified` a terminating Pod has no name";
 
     #[test]
@@ -440,6 +463,17 @@ mod tests {
         let known = || reply("QR AA", &[(name, Rtype::A, "10.0.0.7")], &[]);
         let denied = || deny(OptRcode::NXDOMAIN, "cluster.local");
         check(TERMINATING, "verified", (name, Rtype::A), known(), denied());
+        let set = "clusterset.local";
+        check(
+            TERMINATING,
+            "multicluster",
+            ("10-0-0-7.berry.pod.clusterset.local", Rtype::A),
+            known(),
+            deny(OptRcode::NXDOMAIN, set),
+        );
+        let forwarded = || reply("QR RA", &[(name, Rtype::A, "198.51.100.0")], &[]);
+        check(TERMINATING, "selected", (name, Rtype::A), known(), forwarded());
+        check("", "verified", (name, Rtype::A), known(), forwarded());
         let srv = |data| reply("QR AA", &[(name, Rtype::SRV, data)], &[(name, Rtype::A, "10.0.0.7")]);
         let (half, whole) = ("0 50 0 10-0-0-7.berry.pod", "0 100 0 10-0-0-7.berry.pod");
         check(TERMINATING, "verified", (name, Rtype::SRV), srv(half), srv(whole));
@@ -452,6 +486,32 @@ mod tests {
             ("verified", name, known(), deny(OptRcode::NOERROR, "cluster.local")),
         ] {
             check("", corefile, (name, Rtype::A), coredns, other);
+        }
+    }
+
+    #[test]
+    fn endpoints_whose_cluster_is_not_said() {
+        let name = "_http._tcp.web.berry.svc.clusterset.local";
+        let srv = |target: &str| reply("QR AA", &[(name, Rtype::SRV, &format!("0 100 80 {target}"))], &[]);
+        let own = || srv("10-0-0-1.web.berry.svc.clusterset.local");
+        let check = |deviation, question, coredns, other| check(deviation, "multicluster", question, coredns, other);
+        check(CLUSTERLESS, (name, Rtype::SRV), Reply::Silence, own());
+        for (question, coredns, other) in [
+            ((name, Rtype::SRV), own(), Reply::Silence),
+            ((name, Rtype::A), Reply::Silence, own()),
+            (("other.berry.svc.clusterset.local", Rtype::SRV), Reply::Silence, own()),
+            (
+                (name, Rtype::SRV),
+                Reply::Silence,
+                srv("10-0-0-1.other.berry.svc.clusterset.local"),
+            ),
+            (
+                (name, Rtype::SRV),
+                Reply::Silence,
+                deny(OptRcode::NOERROR, "clusterset.local"),
+            ),
+        ] {
+            check("", question, coredns, other);
         }
     }
 
@@ -514,6 +574,7 @@ mod tests {
             namespaces: ["berry", "cherry"].map(str::to_owned).into(),
             terminating: set("10-0-0-7.berry.pod.cluster.local."),
             nameless: set("1.0.244.10.in-addr.arpa."),
+            clusterless: set("web.berry.svc.clusterset.local."),
         };
         let question = Question::plain(name, rtype);
         let verdict = compare(&Case {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::generate::slices::SERVICE_NAME;
-use crate::questions::{Snapshot, pod_addresses, reverse};
+use crate::generate::slices::{IMPORT_NAME, SERVICE_NAME, SOURCE_CLUSTER};
+use crate::questions::{Snapshot, import_name, pod_addresses, reverse};
 
 /// What is known of the cluster at the time of a question.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,8 @@ pub(crate) struct Known {
     pub(crate) terminating: BTreeSet<String>,
     /// The reverse names of addresses in slices that say to belong to no Service.
     pub(crate) nameless: BTreeSet<String>,
+    /// The names of ServiceImports with slices that do not say which cluster they are from.
+    pub(crate) clusterless: BTreeSet<String>,
 }
 
 impl Known {
@@ -27,10 +29,14 @@ impl Known {
             .filter_map(|it| it["metadata"]["name"].as_str());
         let is_ending = |pod: &&Value| !pod["metadata"]["deletionTimestamp"].is_null();
         let pods = snapshot.pods.iter().filter(is_ending).flat_map(pod_addresses);
-        let is_of_none = |slice: &&Value| slice["metadata"]["labels"][SERVICE_NAME].is_null();
+        let lacks = |slice: &Value, label| slice["metadata"]["labels"][label].as_str().is_none_or(str::is_empty);
+        let is_of_none = |slice: &&Value| lacks(slice, SERVICE_NAME);
         let slices = snapshot.slices.iter().filter(is_of_none);
         let addresses = slices.flat_map(addresses).filter_map(|address| reverse(&address));
+        let is_clusterless = |slice: &&Value| !lacks(slice, IMPORT_NAME) && lacks(slice, SOURCE_CLUSTER);
+        let clusterless = snapshot.slices.iter().filter(is_clusterless).map(import_name);
         Known {
+            clusterless: clusterless.map(|name| name + ".").collect(),
             namespaces: names.map(str::to_owned).collect(),
             terminating: pods.map(|name| name + ".").collect(),
             nameless: addresses.map(|name| name + ".").collect(),

@@ -14,6 +14,7 @@ mod corefiles;
 mod deviations;
 mod dice;
 mod generate;
+mod imports;
 mod known;
 mod meaning;
 mod question;

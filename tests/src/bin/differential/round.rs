@@ -54,7 +54,7 @@ pub(crate) fn play(
     report: &mut Report,
     totals: &mut Totals,
 ) -> Result<()> {
-    let mut maker = Maker::new(plan.seed);
+    let mut maker = Maker::new(plan.seed, plan.corefile);
     let mut world = generate(&mut maker);
     // A server learns of objects by a list or by a watch: each has its turn.
     let (listed, watched) = if plan.seed.is_multiple_of(2) {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::corefiles::Corefile;
 use crate::generate::pods::FINALIZER;
-use crate::generate::slices::SERVICE_NAME;
+use crate::generate::slices::{IMPORT_NAME, SERVICE_NAME, SOURCE_CLUSTER};
 use crate::meaning::{Meaning, Reply};
 use crate::question::Question;
 use crate::stage::Server;
@@ -34,12 +34,14 @@ pub(crate) fn markers(number: u16) -> World {
         json!({"spec": {"clusterIP": "None", "ports": [], "ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}});
     world.put(Key::new(Kind::Service, MARKERS, "slices"), headless);
     let slice = json!({
-        "metadata": {"labels": {SERVICE_NAME: "slices"}},
+        "metadata": {"labels": {SERVICE_NAME: "slices", IMPORT_NAME: "import", SOURCE_CLUSTER: "here"}},
         "addressType": "IPv4",
         "endpoints": [{"addresses": [address(number)]}],
         "ports": [],
     });
     world.put(Key::new(Kind::EndpointSlice, MARKERS, "marker"), slice);
+    let reached = json!({"spec": {"type": "ClusterSetIP", "ips": [address(number)], "ports": [{"port": 1}]}});
+    world.put(Key::new(Kind::ServiceImport, MARKERS, "import"), reached);
     let pod = json!({
         "metadata": {"labels": {}, "annotations": {}, "finalizers": [FINALIZER]},
         "spec": {"containers": [{"name": "main", "image": "none"}]},
@@ -73,9 +75,20 @@ pub(crate) fn await_markers(server: &mut Server<'_>, corefile: &Corefile, number
         let namespace = Question::plain(&format!("{}.svc.{zone}", flag(number)), Rtype::A);
         server.await_reply(&namespace, LIMIT, is(exists))?;
     }
+    let mut names = Vec::new();
     if !corefile.has("noendpoints") {
-        let slice = Question::plain(&format!("slices.{MARKERS}.svc.{zone}"), Rtype::A);
-        server.await_reply(&slice, LIMIT, |reply| {
+        names.push(format!("slices.{MARKERS}.svc.{zone}"));
+    }
+    if corefile.imports() {
+        let import = format!("import.{MARKERS}.svc.clusterset.local");
+        names.push(format!(
+            "{}.here.{import}",
+            address(number).to_string().replace('.', "-")
+        ));
+        names.push(import);
+    }
+    for name in names {
+        server.await_reply(&Question::plain(&name, Rtype::A), LIMIT, |reply| {
             answers(reply, &IpAddr::V4(address(number)).to_string())
         })?;
     }

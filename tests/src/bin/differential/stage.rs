@@ -23,7 +23,7 @@ use crate::generate::pods::NODE;
 use crate::meaning::Reply;
 use crate::question::Question;
 use crate::world::{Key, Kind, World};
-use crate::{apply, upstream};
+use crate::{apply, imports, upstream};
 
 const COREFILE: &str = "/run/dns/Corefile";
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -65,6 +65,7 @@ impl Stage {
         create_kube_dns(&cluster, KUBE_DNS, pods[0].ipv4())?;
         cluster.run(async |client| {
             join_kube_dns(&client, pods[1].ipv4()).await?;
+            imports::define(&client).await?;
             create_node(client).await
         })?;
         Ok(Stage {

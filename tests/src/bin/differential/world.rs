@@ -18,10 +18,18 @@ pub(crate) enum Kind {
     Service,
     EndpointSlice,
     Pod,
+    /// What `multicluster` speaks of.
+    ServiceImport,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 4] = [Kind::Namespace, Kind::Service, Kind::EndpointSlice, Kind::Pod];
+    pub(crate) const ALL: [Kind; 5] = [
+        Kind::Namespace,
+        Kind::Service,
+        Kind::EndpointSlice,
+        Kind::Pod,
+        Kind::ServiceImport,
+    ];
 
     /// The name of the kind in the API.
     pub(crate) fn name(self) -> &'static str {
@@ -30,6 +38,7 @@ impl Kind {
             Kind::Service => "Service",
             Kind::EndpointSlice => "EndpointSlice",
             Kind::Pod => "Pod",
+            Kind::ServiceImport => "ServiceImport",
         }
     }
 
@@ -37,6 +46,7 @@ impl Kind {
     pub(crate) fn api_version(self) -> &'static str {
         match self {
             Kind::EndpointSlice => "discovery.k8s.io/v1",
+            Kind::ServiceImport => "multicluster.x-k8s.io/v1alpha1",
             _ => "v1",
         }
     }

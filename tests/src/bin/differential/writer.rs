@@ -9,7 +9,7 @@ use crate::corefiles::Corefile;
 use crate::questions::Snapshot;
 use crate::settle::{await_markers, markers};
 use crate::stage::Server;
-use crate::world::{Kind, World};
+use crate::world::{Kind, MARKERS, World};
 
 /// Keeps what was written.
 pub(crate) struct Writer<'a> {
@@ -49,7 +49,11 @@ impl<'a> Writer<'a> {
     /// Reads what the API server has.
     pub(crate) fn read(&self) -> Result<Snapshot> {
         self.cluster.run(async |client| {
+            let mut imports = list(&client, Kind::ServiceImport).await?;
+            // All others are there only where the Corefile speaks of them.
+            imports.retain(|import| import["metadata"]["namespace"] != MARKERS);
             Ok(Snapshot {
+                imports,
                 namespaces: list(&client, Kind::Namespace).await?,
                 services: list(&client, Kind::Service).await?,
                 slices: list(&client, Kind::EndpointSlice).await?,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::pods::TERMINATING;
 use super::services::family_of;
-use super::{Maker, add, pods, services, slices, words};
+use super::{Maker, add, imports, labels, pods, services, slices, words};
 use crate::world::{Key, Kind, World};
 
 /// Changes a world, and says how many objects were touched.
@@ -19,12 +19,14 @@ pub(crate) fn change(maker: &mut Maker, world: &mut World) -> usize {
         }
     }
     freed.into_iter().for_each(|pair| maker.addresses.give_back(pair));
+    labels::label(maker, world, 6);
     number
 }
 
 fn create(maker: &mut Maker, world: &mut World) {
     let namespace = maker.dice.word(&words::NAMESPACES);
-    let kind = Kind::ALL[maker.dice.weighted(&[10, 30, 30, 30])];
+    let imports = if maker.imports { 50 } else { 0 };
+    let kind = Kind::ALL[maker.dice.weighted(&[10, 30, 30, 30, imports])];
     // The addresses of a Service that is replaced are not given back: they would have to be free before.
     add(maker, world, kind, &namespace);
 }
@@ -50,6 +52,7 @@ fn alter(maker: &mut Maker, world: &mut World) {
         Kind::Service => alter_service(maker, world, &key),
         Kind::EndpointSlice => alter_slice(maker, world, &key),
         Kind::Pod => alter_pod(maker, world, &key),
+        Kind::ServiceImport => imports::alter(maker, world, &key),
     }
 }
 
@@ -59,7 +62,7 @@ fn choose(maker: &mut Maker, world: &World) -> Option<Key> {
 }
 
 fn alter_service(maker: &mut Maker, world: &mut World, key: &Key) {
-    let target = services::target(&mut maker.dice, world, key);
+    let target = services::target(maker, world, key);
     let Some(body) = world.get_mut(key) else { return };
     let spec = &mut body["spec"];
     if spec["type"] == "ExternalName" {
@@ -75,7 +78,14 @@ fn alter_slice(maker: &mut Maker, world: &mut World, key: &Key) {
     let Some(body) = world.get_mut(key) else { return };
     match maker.dice.below(4) {
         0 => body["ports"] = slices::ports(&mut maker.dice),
-        1 => body["metadata"]["labels"][slices::SERVICE_NAME] = json!(maker.dice.word(&words::SERVICES)),
+        1 => {
+            let labels = &mut body["metadata"]["labels"];
+            let label = match labels.get(slices::IMPORT_NAME) {
+                Some(_) => slices::IMPORT_NAME,
+                None => slices::SERVICE_NAME,
+            };
+            labels[label] = json!(maker.dice.word(&words::SERVICES));
+        }
         _ if body["metadata"]["labels"].get(slices::SERVICE_NAME).is_none() => {}
         _ => {
             let ipv6 = body["addressType"] == "IPv6";

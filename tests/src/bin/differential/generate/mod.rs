@@ -5,6 +5,8 @@
 
 mod addresses;
 mod change;
+pub(crate) mod imports;
+pub(crate) mod labels;
 pub(crate) mod pods;
 pub(crate) mod services;
 pub(crate) mod slices;
@@ -14,6 +16,7 @@ use serde_json::json;
 
 use self::addresses::Addresses;
 pub(crate) use self::change::change;
+use crate::corefiles::Corefile;
 use crate::dice::Dice;
 use crate::world::{Key, Kind, World};
 
@@ -23,14 +26,20 @@ pub(crate) struct Maker {
     addresses: Addresses,
     /// Numbers the objects that need a name of their own.
     serial: usize,
+    /// Whether there are ServiceImports.
+    imports: bool,
+    /// Whether objects have labels that a selector asks for.
+    labels: bool,
 }
 
 impl Maker {
-    pub(crate) fn new(seed: u64) -> Maker {
+    pub(crate) fn new(seed: u64, corefile: &Corefile) -> Maker {
         Maker {
             dice: Dice::new(seed),
             addresses: Addresses::default(),
             serial: 0,
+            imports: corefile.imports(),
+            labels: corefile.selects(),
         }
     }
 
@@ -52,6 +61,7 @@ pub(crate) fn generate(maker: &mut Maker) -> World {
     for name in words::NAMESPACES {
         fill(maker, &mut world, name);
     }
+    labels::label(maker, &mut world, 40);
     world
 }
 
@@ -66,6 +76,11 @@ fn fill(maker: &mut Maker, world: &mut World, namespace: &str) {
     for _ in 0..maker.dice.below(8) {
         add(maker, world, Kind::Pod, namespace);
     }
+    if maker.imports {
+        for _ in 0..maker.dice.below(7) {
+            add(maker, world, Kind::ServiceImport, namespace);
+        }
+    }
 }
 
 /// Adds one object of the kind, or replaces one of the same name. Services bring some of their slices with them.
@@ -75,5 +90,6 @@ fn add(maker: &mut Maker, world: &mut World, kind: Kind, namespace: &str) {
         Kind::Service => services::add(maker, world, namespace),
         Kind::EndpointSlice => slices::add(maker, world, namespace, None),
         Kind::Pod => pods::add(maker, world, namespace),
+        Kind::ServiceImport => imports::add(maker, world, namespace),
     }
 }

@@ -108,11 +108,12 @@ pub(crate) fn ports(dice: &mut Dice, least: usize) -> Value {
 
 /// A Service that is an alias: of names in the zone, of itself, outside, or of what looks like an address.
 fn external(maker: &mut Maker, world: &World, key: &Key) -> Value {
-    let target = target(&mut maker.dice, world, key);
+    let target = target(maker, world, key);
     json!({"type": "ExternalName", "externalName": target})
 }
 
-pub(crate) fn target(dice: &mut Dice, world: &World, key: &Key) -> String {
+pub(crate) fn target(maker: &mut Maker, world: &World, key: &Key) -> String {
+    let dice = &mut maker.dice;
     let namespaces = words::NAMESPACES;
     let name = match dice.weighted(&[40, 25, 15, 5, 5, 5, 5]) {
         0 => dice.word(&words::OUTSIDE),
@@ -132,6 +133,9 @@ pub(crate) fn target(dice: &mut Dice, world: &World, key: &Key) -> String {
             "1.0.100.10.in-addr.arpa",
         ]),
     };
+    if maker.imports && dice.percent(15) {
+        return in_zone(&dice.word(&words::SERVICES), &dice.word(&namespaces)).replace(".cluster.", ".clusterset.");
+    }
     // Mixed case is refused by the API server.
     if dice.percent(10) && name.contains(|letter: char| letter.is_ascii_alphabetic()) {
         return name + ".";

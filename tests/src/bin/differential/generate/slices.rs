@@ -9,6 +9,10 @@ use crate::world::{Key, Kind, World};
 /// The label that says whose endpoints a slice holds.
 pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
+/// The label that says whose endpoints a slice holds among ServiceImports, and the one that says which cluster has them.
+pub(crate) const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
+pub(crate) const SOURCE_CLUSTER: &str = "multicluster.kubernetes.io/source-cluster";
+
 /// How many of a hundred slices are large enough to be truncated over UDP.
 const LARGE: u32 = 8;
 
@@ -20,19 +24,64 @@ pub(crate) fn add(maker: &mut Maker, world: &mut World, namespace: &str, service
     if !maker.dice.percent(1) {
         labels[SERVICE_NAME] = json!(service);
     }
-    let ipv6 = maker.dice.percent(35);
-    let mut endpoints = endpoints(maker, namespace, ipv6);
+    let mut body = slice(maker, namespace, &labels);
     if labels.get(SERVICE_NAME).is_none() {
         // CoreDNS says nothing at all about their addresses, and silence takes long to be sure of.
-        endpoints.as_array_mut().into_iter().for_each(|all| all.truncate(1));
+        body["endpoints"]
+            .as_array_mut()
+            .into_iter()
+            .for_each(|all| all.truncate(1));
     }
-    let body = json!({
+    world.put(Key::new(Kind::EndpointSlice, namespace, &name), body);
+}
+
+/// Adds a slice of a ServiceImport: of this one, or of any name. Some belong to a Service too.
+pub(crate) fn add_imported(maker: &mut Maker, world: &mut World, namespace: &str, import: Option<&str>) {
+    let name = maker.unique("imported");
+    let dice = &mut maker.dice;
+    let import = import.map_or_else(|| dice.word(&words::SERVICES), str::to_owned);
+    let mut labels = json!({IMPORT_NAME: import});
+    match dice.weighted(&[96, 2, 2]) {
+        0 => labels[SOURCE_CLUSTER] = json!(dice.word(&words::CLUSTERS)),
+        1 => labels[SOURCE_CLUSTER] = json!(""),
+        _ => {}
+    }
+    let shared = dice.percent(60);
+    if shared {
+        let name = if dice.percent(2) {
+            String::new()
+        } else {
+            dice.word(&words::SERVICES)
+        };
+        labels[SERVICE_NAME] = json!(name);
+    }
+    let mut body = slice(maker, namespace, &labels);
+    if !shared {
+        // Nobody asks for the names of these: see above.
+        let addresses = body["endpoints"].as_array_mut().into_iter().flatten();
+        addresses.for_each(|endpoint| move_away(&mut endpoint["addresses"]));
+    }
+    world.put(Key::new(Kind::EndpointSlice, namespace, &name), body);
+}
+
+fn move_away(addresses: &mut Value) {
+    for address in addresses.as_array_mut().into_iter().flatten() {
+        let moved = address
+            .as_str()
+            .map(|text| text.replacen("10.", "11.", 1).replacen("fd00:", "fd11:", 1));
+        *address = json!(moved);
+    }
+}
+
+fn slice(maker: &mut Maker, namespace: &str, labels: &Value) -> Value {
+    let ipv6 = maker.dice.percent(35);
+    let endpoints = endpoints(maker, namespace, ipv6);
+    json!({
         "metadata": {"labels": labels},
         "addressType": if ipv6 { "IPv6" } else { "IPv4" },
         "endpoints": endpoints,
         "ports": ports(&mut maker.dice),
-    });
-    world.put(Key::new(Kind::EndpointSlice, namespace, &name), body);
+    })
 }
 
 /// The endpoints of a slice.

@@ -23,6 +23,9 @@ pub(crate) const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 /// The topology zones of endpoints.
 pub(crate) const ZONES: [&str; 4] = ["eu-1a", "eu.1b", "mars", "Venus"];
 
+/// The clusters that ServiceImports are from. Nothing keeps a label's value from being no label of DNS.
+pub(crate) const CLUSTERS: [&str; 6] = ["east", "west", "West", "eu.1b", "web", "svc_1"];
+
 /// The values of the label that Services select Pods by.
 pub(crate) const APPS: [&str; 3] = ["red", "green", "blue"];
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::dice::Dice;
 use crate::question::{Name, Question};
-pub(crate) use names::{Names, Sort, pod_addresses, reverse};
+pub(crate) use names::{Names, Sort, import_name, pod_addresses, reverse};
 
 /// What the objects are that questions are about, as the API server has them.
 #[derive(Default)]
@@ -19,6 +19,7 @@ pub(crate) struct Snapshot {
     pub(crate) services: Vec<Value>,
     pub(crate) slices: Vec<Value>,
     pub(crate) pods: Vec<Value>,
+    pub(crate) imports: Vec<Value>,
 }
 
 const ADDRESSES: [u16; 2] = [Rtype::A.to_int(), Rtype::AAAA.to_int()];

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Snapshot;
 use crate::dice::Dice;
-use crate::generate::slices::SERVICE_NAME;
+use crate::generate::slices::{IMPORT_NAME, SERVICE_NAME, SOURCE_CLUSTER};
 use crate::generate::words;
 use crate::question::Name;
 
@@ -32,9 +32,15 @@ pub(crate) struct Names {
 impl Names {
     pub(crate) fn of(snapshot: &Snapshot) -> Names {
         let services: Vec<String> = snapshot.services.iter().map(service_name).collect();
-        let groups = vec![
+        let mut groups = vec![
             sorted(Sort::Other, services.clone()),
-            sorted(Sort::Port, snapshot.services.iter().flat_map(port_names)),
+            sorted(
+                Sort::Port,
+                snapshot
+                    .services
+                    .iter()
+                    .flat_map(|it| port_names(it, &service_name(it))),
+            ),
             sorted(Sort::Port, snapshot.slices.iter().flat_map(slice_port_names)),
             sorted(Sort::Other, snapshot.slices.iter().flat_map(endpoint_names)),
             sorted(Sort::Other, snapshot.pods.iter().flat_map(pod_names)),
@@ -43,6 +49,9 @@ impl Names {
             sorted(Sort::Other, words::OUTSIDE.map(str::to_owned)),
             sorted(Sort::Other, services.iter().flat_map(|service| zonal_names(service))),
         ];
+        if !snapshot.imports.is_empty() {
+            groups.extend(imported(snapshot));
+        }
         Names {
             groups: groups.into_iter().filter(|group| !group.is_empty()).collect(),
         }
@@ -53,6 +62,50 @@ impl Names {
         let (sort, name) = dice.pick(group);
         (sort, Name::new(&name))
     }
+}
+
+/// Names of the zone that speaks of ServiceImports.
+fn imported(snapshot: &Snapshot) -> Vec<Vec<(Sort, String)>> {
+    let abroad = |name: String| name.replace(".cluster.local", ".clusterset.local");
+    let imports: Vec<(&Value, String)> = snapshot
+        .imports
+        .iter()
+        .map(|import| (import, abroad(service_name(import))))
+        .collect();
+    let slices: Vec<&Value> = snapshot
+        .slices
+        .iter()
+        .filter(|slice| !slice["metadata"]["labels"][IMPORT_NAME].is_null())
+        .collect();
+    let names = imports.iter().map(|(_, name)| name.clone());
+    let level = tree(snapshot)
+        .into_iter()
+        .filter(|name| name.ends_with("cluster.local"));
+    let level =
+        level.map(|name| name.strip_suffix("cluster.local").unwrap_or_default().to_owned() + "clusterset.local");
+    vec![
+        sorted(
+            Sort::Other,
+            names.chain(snapshot.services.iter().map(service_name).map(abroad)),
+        ),
+        sorted(
+            Sort::Port,
+            imports.iter().flat_map(|(import, name)| port_names(import, name)),
+        ),
+        sorted(
+            Sort::Port,
+            slices
+                .iter()
+                .flat_map(|slice| ports_at(&slice["ports"], &import_name(slice))),
+        ),
+        sorted(
+            Sort::Other,
+            slices.iter().flat_map(|slice| imported_endpoint_names(slice)),
+        ),
+        sorted(Sort::Other, snapshot.pods.iter().flat_map(pod_names).map(abroad)),
+        sorted(Sort::Tree, level),
+        sorted(Sort::Other, imports.iter().flat_map(|(_, name)| zonal_names(name))),
+    ]
 }
 
 fn sorted(sort: Sort, names: impl IntoIterator<Item = String>) -> Vec<(Sort, String)> {
@@ -76,9 +129,8 @@ fn service_name(service: &Value) -> String {
     )
 }
 
-fn port_names(service: &Value) -> Vec<String> {
-    let name = service_name(service);
-    let mut names = ports_at(&service["spec"]["ports"], &name);
+fn port_names(service: &Value, name: &str) -> Vec<String> {
+    let mut names = ports_at(&service["spec"]["ports"], name);
     let wild = [
         "_._",
         "_._tcp",
@@ -121,19 +173,47 @@ fn slice_port_names(slice: &Value) -> Vec<String> {
 
 fn endpoint_names(slice: &Value) -> Vec<String> {
     let service = owner_name(slice);
-    let mut names = vec![service.clone()];
+    let labels = endpoint_labels(slice).into_iter();
+    let names = labels.map(|label| format!("{label}.{service}"));
+    [service.clone()].into_iter().chain(names).collect()
+}
+
+/// The name of the ServiceImport that a slice says to belong to.
+pub(crate) fn import_name(slice: &Value) -> String {
+    let metadata = &slice["metadata"];
+    let import = text(&metadata["labels"][IMPORT_NAME]);
+    format!("{import}.{}.svc.clusterset.local", text(&metadata["namespace"]))
+}
+
+/// The names of endpoints in their clusters, and what looks like them.
+fn imported_endpoint_names(slice: &Value) -> Vec<String> {
+    let import = import_name(slice);
+    let cluster = text(&slice["metadata"]["labels"][SOURCE_CLUSTER]);
+    let mut names = vec![import.clone()];
+    for label in endpoint_labels(slice) {
+        names.extend([
+            format!("{label}.{cluster}.{import}"),
+            format!("{label}.{cluster}.{import}"),
+            format!("{label}.{import}"),
+            format!("{label}.west.{import}"),
+            format!("_{label}.{cluster}.{import}"),
+            format!("{label}._{cluster}.{import}"),
+            format!("x.{label}.{cluster}.{import}"),
+        ]);
+    }
+    names
+}
+
+/// The labels that a slice's endpoints may be called by.
+fn endpoint_labels(slice: &Value) -> Vec<String> {
+    let mut labels = Vec::new();
     for endpoint in elements(&slice["endpoints"]) {
         let pod = text(&endpoint["targetRef"]["name"]);
         let known = [text(&endpoint["hostname"]), pod].into_iter().map(str::to_owned);
         let dashed = elements(&endpoint["addresses"]).map(|address| dash(text(address)));
-        names.extend(
-            known
-                .chain(dashed)
-                .filter(|label| !label.is_empty())
-                .map(|label| format!("{label}.{service}")),
-        );
+        labels.extend(known.chain(dashed).filter(|label| !label.is_empty()));
     }
-    names
+    labels
 }
 
 /// An address as a label.
@@ -216,7 +296,12 @@ fn reverse_names(snapshot: &Snapshot) -> Vec<String> {
         .services
         .iter()
         .flat_map(|service| elements(&service["spec"]["clusterIPs"]));
-    let endpoints = snapshot.slices.iter().flat_map(|slice| elements(&slice["endpoints"]));
+    // CoreDNS says nothing at all about an address that only a ServiceImport's slice has, and silence takes long.
+    let is_imported = |slice: &&Value| {
+        slice["metadata"]["labels"].get(IMPORT_NAME).is_some() && owner_name(slice).starts_with("nobody.")
+    };
+    let slices = snapshot.slices.iter().filter(|slice| !is_imported(slice));
+    let endpoints = slices.flat_map(|slice| elements(&slice["endpoints"]));
     let endpoint_ips = endpoints.flat_map(|endpoint| elements(&endpoint["addresses"]));
     let unknown = ["10.9.9.9", "10.9.9.1", "fd00:dead::1", "127.0.0.1", "::"];
     let all = cluster_ips.chain(endpoint_ips).map(text).chain(unknown);
