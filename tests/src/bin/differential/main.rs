@@ -60,7 +60,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1_000_000)]
     questions: usize,
     /// How many clusters are made, one after the other.
-    #[arg(long, default_value_t = 56)]
+    #[arg(long, default_value_t = 60)]
     clusters: u64,
     /// The only Corefile that is used; by default they take turns.
     #[arg(long, value_name = "NAME", value_parser = Corefile::ALL.map(|corefile| corefile.name))]
