@@ -23,11 +23,8 @@ enum Kind {
     Other,
 }
 
-/// Does it to a reply to this query.
+/// Does it to a reply to this query, which the cache takes.
 pub(super) fn pass(cache: &Cache, query: &Query, reply: &mut Message) {
-    if !cache.takes(&query.name()) {
-        return;
-    }
     for section in reply.sections_mut() {
         section.retain(|record| !record.is_opt());
     }

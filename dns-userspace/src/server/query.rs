@@ -18,6 +18,8 @@ const MIN_UDP_LIMIT: usize = 512;
 #[derive(Clone)]
 pub(super) struct Query {
     pub(super) message: Message,
+    /// The name asked for, in the form that the tables want.
+    name: Name,
 }
 
 /// How a query came in.
@@ -43,11 +45,16 @@ impl Query {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Rejection> {
         let header = check_header(bytes)?;
         match Message::read(bytes) {
-            Ok(message) => Ok(Self { message }),
+            Ok(message) => Ok(Self::new(message)),
             Err(_) if bytes.len() == HEADER_LEN => Err(Rejection::Reply(reply::write_bare_failure(header))),
             Err(Unreadable::Question) => Err(bare(header, Rcode::FORMERR)),
             Err(Unreadable::Record(_, question)) => Err(Rejection::Reply(reply::write_rejection(header, question))),
         }
+    }
+
+    fn new(message: Message) -> Self {
+        let name = Name::from_wire(&message.question.name);
+        Self { message, name }
     }
 
     /// What its OPT record says, if there is one.
@@ -61,16 +68,16 @@ impl Query {
     }
 
     /// The name asked for, in the form that the tables want.
-    pub(super) fn name(&self) -> Name {
-        Name::from_wire(self.qname())
+    pub(super) fn name(&self) -> &Name {
+        &self.name
     }
 
     /// The same query for another name, in class IN.
     pub(super) fn of_name(&self, name: WireName) -> Self {
-        let mut query = self.clone();
-        query.message.question.name = name;
-        query.message.question.class = Class::IN;
-        query
+        let mut message = self.message.clone();
+        message.question.name = name;
+        message.question.class = Class::IN;
+        Self::new(message)
     }
 
     /// The longest reply that the client takes, in bytes.
@@ -236,7 +243,7 @@ mod tests {
         assert_eq!(query.qname(), b"\x03WWW\x07Example\x03com\0");
         assert_eq!(query.message.question.qtype.to_int(), 28);
         assert!(query.is_internet());
-        assert_eq!(query.name(), Name::parse("www.example.com").unwrap());
+        assert_eq!(query.name(), &Name::parse("www.example.com").unwrap());
         let edns = query.edns().unwrap();
         assert_eq!((edns.payload_size, edns.version, edns.flags), (1232, 3, 0xc0ff));
     }

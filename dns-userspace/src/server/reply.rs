@@ -27,9 +27,8 @@ const SOA_TIMES: [u32; 3] = [7200, 1800, 86400];
 
 /// What the records of a zone's reply have in common.
 pub(super) struct Setting<'q> {
-    /// The name asked for, in the question's letter case.
-    qname: &'q WireName,
-    /// The zone's name in the same letter case: the end of that name.
+    query: &'q Query,
+    /// The zone's name in the letter case of the question: the end of the name asked for.
     apex: &'q [u8],
     /// The zone in which the targets of PTR records lie.
     primary: &'q Name,
@@ -38,26 +37,27 @@ pub(super) struct Setting<'q> {
 }
 
 impl<'q> Setting<'q> {
-    /// The setting of a question for this name, in the zone of its last bytes.
-    pub(super) fn new(qname: &'q WireName, zone: dns_ebpf::decide::Zone, primary: &'q Name, serial: u32) -> Self {
+    /// The setting of this query, in the zone of its name's last bytes.
+    pub(super) fn new(query: &'q Query, zone: dns_ebpf::decide::Zone, primary: &'q Name, serial: u32) -> Self {
+        let qname = query.qname();
         let start = qname.len().saturating_sub(zone.name_len.into());
         Self {
             apex: &qname[start..],
-            qname,
+            query,
             primary,
             ttl: zone.ttl,
             serial,
         }
     }
 
-    /// The reply to this query.
-    pub(super) fn reply(&self, query: &Query, content: &Content) -> Message {
+    /// The reply to the query.
+    pub(super) fn reply(&self, content: &Content) -> Message {
         let rcode = match content {
             Content::Records(_) | Content::Elsewhere { .. } | Content::Soa | Content::NoData => OptRcode::NOERROR,
             Content::NxDomain => OptRcode::NXDOMAIN,
             Content::Failure => OptRcode::SERVFAIL,
         };
-        let mut reply = status(query, rcode);
+        let mut reply = status(self.query, rcode);
         reply.header.set_aa(true);
         match content {
             Content::Records(records) => {
@@ -106,7 +106,7 @@ impl<'q> Setting<'q> {
         };
         let owner = match &record.owner {
             Some(owner) => below(owner, ROOT)?,
-            None => self.qname.clone(),
+            None => self.query.qname().clone(),
         };
         let ttl = match record.data {
             rules::Data::Txt(_) => VERSION_TTL,
@@ -253,7 +253,7 @@ mod tests {
     fn reply(query: &Query, content: &Content, ttl: u32) -> Message {
         let zone = Zone { name_len: 15, ttl };
         let primary = Name::parse("cluster.local").unwrap();
-        Setting::new(query.qname(), zone, &primary, SERIAL).reply(query, content)
+        Setting::new(query, zone, &primary, SERIAL).reply(content)
     }
 
     /// The reply over UDP in the zone `cluster.local`.
@@ -518,7 +518,7 @@ mod tests {
         let query = Query::read(&query).unwrap();
         let primary = Name::parse("cluster.local").unwrap();
         let zone = Zone { name_len: 247, ttl: 30 };
-        let reply = Setting::new(query.qname(), zone, &primary, SERIAL).reply(&query, &Content::NoData);
+        let reply = Setting::new(&query, zone, &primary, SERIAL).reply(&Content::NoData);
         assert_eq!(reply.authority, []);
     }
 

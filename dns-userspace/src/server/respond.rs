@@ -11,8 +11,8 @@ use super::message::Message;
 use super::query::{Query, Rejection, Transport};
 use super::reply::{self, Setting};
 use super::{Routes, cache};
+use crate::corefile::Cache;
 use crate::metrics::{ServerMetrics, Source};
-use crate::name::Name;
 use crate::zone::{Content, Said, SharedZoneTable};
 
 /// Queries that may wait for upstreams at a time; further ones are refused.
@@ -134,35 +134,34 @@ impl Responder {
     /// What upstreams are asked: as CoreDNS's cache, with AD where it keeps the reply, for clients that want to know.
     fn refresh(&self, query: &Query) -> Query {
         let mut query = query.clone();
-        if self
-            .routes
-            .cache
-            .as_ref()
-            .is_some_and(|cache| cache.takes(&query.name()))
-        {
+        if self.cache_of(&query).is_some() {
             query.message.header.set_ad(true);
         }
         query
     }
 
+    /// The cache that replies to this query go through, if there is one.
+    fn cache_of(&self, query: &Query) -> Option<&Cache> {
+        self.routes.cache.as_ref().filter(|cache| cache.takes(query.name()))
+    }
+
     /// Answers a query; up to `aliases` may still be followed.
     fn answer(&self, query: &Query, transport: Transport, aliases: usize) -> Outcome {
-        let name = query.name();
-        match self.consult_zones(query, &name) {
+        match self.consult_zones(query) {
             Claim::Reply(reply) => Outcome::Reply(Source::Zone, self.pass(query, reply)),
             Claim::Alias(reply, target) => self.follow(query, transport, reply, &target, aliases),
             Claim::Refused => refuse(query),
-            Claim::None => self.pass_on(query, &name, transport),
+            Claim::None => self.pass_on(query, transport),
         }
     }
 
-    fn consult_zones(&self, query: &Query, name: &Name) -> Claim {
+    fn consult_zones(&self, query: &Query) -> Claim {
         let zones = self.zones.read().unwrap_or_else(PoisonError::into_inner);
-        match zones.ask(name, query.message.question.qtype.to_int()) {
+        match zones.ask(query.name(), query.message.question.qtype.to_int()) {
             Said::Outside | Said::FallThrough => Claim::None,
             Said::Refused => Claim::Refused,
             Said::Here { zone, serial, content } => {
-                let reply = Setting::new(query.qname(), zone, zones.primary(), serial).reply(query, &content);
+                let reply = Setting::new(query, zone, zones.primary(), serial).reply(&content);
                 match content {
                     Content::Elsewhere { target, .. } => Claim::Alias(reply, target),
                     _ => Claim::Reply(reply),
@@ -195,8 +194,8 @@ impl Responder {
         self.pass(query, reply)
     }
 
-    fn pass_on(&self, query: &Query, name: &Name, transport: Transport) -> Outcome {
-        let Some(upstreams) = self.upstreams.iter().find(|upstreams| upstreams.serve(name)) else {
+    fn pass_on(&self, query: &Query, transport: Transport) -> Outcome {
+        let Some(upstreams) = self.upstreams.iter().find(|upstreams| upstreams.serve(query.name())) else {
             return refuse(query);
         };
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
@@ -213,7 +212,7 @@ impl Responder {
 
     /// Takes a reply through `cache` and `loadbalance`.
     fn pass(&self, query: &Query, mut reply: Message) -> Message {
-        if let Some(cache) = &self.routes.cache {
+        if let Some(cache) = self.cache_of(query) {
             cache::pass(cache, query, &mut reply);
         }
         if self.routes.shuffles {
