@@ -8,7 +8,7 @@
 //! answer, [`reply`] writes it. [`outcome`] names every way in which that can end, and [`packet`] is the only room
 //! where packet memory is touched.
 
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", no_std)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod decide;

@@ -12,6 +12,8 @@
 //! only when no program can be reading it any more (a grace period of RCU). So nobody ever reads half of anything.
 
 use core::ptr::{addr_of, read_volatile};
+#[cfg(not(target_arch = "bpf"))]
+use core::sync::atomic::AtomicU64;
 
 use crate::outcome::{Outcome, Pass};
 use crate::packet::hide;
@@ -102,6 +104,9 @@ const REACH: usize = 16 << 10;
 /// A chunk: units of records, and as many bytes behind them as a record may reach.
 #[repr(C, align(8))]
 pub struct Chunk(pub [u8; CHUNK_LEN + REACH]);
+
+/// How many words a chunk has.
+pub const CHUNK_WORDS: usize = size_of::<Chunk>() / UNIT;
 
 /// The agent's promise that the tables are true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -237,6 +242,64 @@ pub unsafe trait Maps {
 
     /// The addresses whose port 53 is ours.
     fn served(&self) -> Option<&ServedAddresses>;
+}
+
+/// The tables in plain memory: the contract outside of the kernel.
+#[cfg(not(target_arch = "bpf"))]
+#[derive(Clone, Debug)]
+pub struct MemoryMaps<'a> {
+    /// The buckets.
+    pub buckets: &'a [AtomicU64],
+    /// The chunks by their numbers; empty where there is none.
+    pub chunks: Vec<&'a [AtomicU64]>,
+    /// The keys that names are hashed with.
+    pub hash_keys: HashKeys,
+    /// The zones.
+    pub zones: Zones,
+    /// The promise, which is kept at time 0.
+    pub lease: Lease,
+    /// The addresses whose port 53 is ours.
+    pub served: ServedAddresses,
+}
+
+// SAFETY: buckets and chunks are pointed to only where the slices are long enough; they live as long as `self` is borrowed,
+// and are written to by atomic operations alone, by one who keeps what `Maps` promises.
+#[cfg(not(target_arch = "bpf"))]
+unsafe impl Maps for MemoryMaps<'_> {
+    fn bucket(&self, number: u32) -> Option<*const Bucket> {
+        let at = number as usize * size_of::<Bucket>() / UNIT;
+        let words = self.buckets.get(at..)?.first_chunk::<{ size_of::<Bucket>() / UNIT }>()?;
+        Some(core::ptr::from_ref(words).cast())
+    }
+
+    fn chunk(&self, number: u32) -> Option<*const Chunk> {
+        let words = self.chunks.get(number as usize)?;
+        (words.len() == CHUNK_WORDS).then(|| words.as_ptr().cast())
+    }
+
+    fn hash_keys(&self) -> Option<&HashKeys> {
+        Some(&self.hash_keys)
+    }
+
+    fn zones(&self) -> Option<&Zones> {
+        Some(&self.zones)
+    }
+
+    fn lease(&self) -> Option<&Lease> {
+        Some(&self.lease)
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+
+    fn random(&self) -> u32 {
+        0
+    }
+
+    fn served(&self) -> Option<&ServedAddresses> {
+        Some(&self.served)
+    }
 }
 
 /// Looks a name up; `None` where it is not in the tables.

@@ -40,6 +40,11 @@ impl Code {
     pub const NX_DOMAIN: Self = Self(1);
     /// It is not held here.
     pub const PASS: Self = Self(0xff);
+
+    /// Says whether it leads to a set.
+    pub fn is_set(self) -> bool {
+        ![Self::NO_DATA, Self::NX_DOMAIN, Self::PASS].contains(&self)
+    }
 }
 
 /// A record's first eight bytes.
@@ -57,6 +62,23 @@ pub struct Header {
 }
 
 impl Header {
+    /// Reads a header from the word that it stands in.
+    pub fn from_word(word: u64) -> Self {
+        let [name_len, zone, special, codes @ ..] = word.to_ne_bytes();
+        Self {
+            name_len,
+            zone,
+            special,
+            codes: codes.map(Code),
+        }
+    }
+
+    /// The word that it stands in.
+    pub fn to_word(self) -> u64 {
+        let [a, aaaa, srv, special, other] = self.codes.map(|Code(code)| code);
+        u64::from_ne_bytes([self.name_len, self.zone, self.special, a, aaaa, srv, special, other])
+    }
+
     /// What the name has of a type.
     #[inline(always)]
     pub fn code(self, qtype: usize) -> Code {
@@ -85,6 +107,27 @@ pub struct Set {
     pub answers: u8,
     /// How many behind those belong to the additional section.
     pub additionals: u8,
+}
+
+impl Set {
+    /// Reads a set from the word that it stands in.
+    pub fn from_word(word: u64) -> Self {
+        let [a, b, c, d, e, f, answers, additionals] = word.to_ne_bytes();
+        let [at, len, sum] = [[a, b], [c, d], [e, f]].map(u16::from_ne_bytes);
+        Self {
+            at,
+            len,
+            sum,
+            answers,
+            additionals,
+        }
+    }
+
+    /// The word that it stands in.
+    pub fn to_word(self) -> u64 {
+        let [[a, b], [c, d], [e, f]] = [self.at, self.len, self.sum].map(u16::to_ne_bytes);
+        u64::from_ne_bytes([a, b, c, d, e, f, self.answers, self.additionals])
+    }
 }
 
 /// A record in the tables.

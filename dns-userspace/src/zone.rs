@@ -6,15 +6,15 @@
 //! denied there.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
 
-use dns_ebpf::decide::{Entry, TYPE_SOA, Zone};
-
-use crate::cluster::object::{Kind, ObjectKey, Reach};
+use crate::cluster::object::{Kind, ObjectKey};
 use crate::cluster::{Cluster, Event};
 use crate::corefile::{Fallthrough, Kubernetes, Pods};
 use crate::name::Name;
-use crate::rules::{self, Answer, Data, Options, Record, Records, qtype};
+use crate::names::{self, Names};
+use crate::rules::{self, Answer, Options, Record, Records, qtype};
 
 /// The zone table, shared between the one task that updates it and the server's.
 pub type SharedZoneTable = Arc<RwLock<ZoneTable>>;
@@ -67,8 +67,6 @@ pub enum Said {
     Here {
         /// The zone that the name stands in.
         zone: Zone,
-        /// The serial of its SOA record.
-        serial: u32,
         /// What it says.
         content: Content,
     },
@@ -96,13 +94,24 @@ pub enum Content {
     Failure,
 }
 
-/// What an update changed for one name of the kernel's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// The name now has this entry, whether or not it had one.
-    Put(Name, Entry),
-    /// The name is not the kernel's to answer, whether or not it was.
-    Remove(Name),
+/// What a reply needs to know of a zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// Length in bytes of the zone's name in wire form; a name's last `name_len` bytes are the zone.
+    pub name_len: usize,
+    /// The `ttl` option: TTL of positive answers and the SOA's minimum field, in seconds.
+    pub ttl: u32,
+    /// The serial of its SOA record.
+    pub serial: u32,
+}
+
+/// What an update changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// Whether anything is no longer as it was.
+    pub changed: bool,
+    /// The names that may no longer mean what they did; none before all objects are known.
+    pub names: BTreeSet<Name>,
 }
 
 /// The zones and the objects that speak of them.
@@ -118,6 +127,10 @@ pub struct ZoneTable {
     serial: u32,
     /// The same for the zones that speak of ServiceImports.
     import_serial: u32,
+    /// The aliases whose answers depend on a name.
+    aliases: HashMap<Name, BTreeSet<Name>>,
+    /// The names that an alias's answers depend on.
+    targets: HashMap<Name, Vec<Name>>,
 }
 
 /// The kinds of objects that this directive's names are made of.
@@ -147,16 +160,39 @@ impl ZoneTable {
             kinds,
             serial: 0,
             import_serial: 0,
+            aliases: HashMap::new(),
+            targets: HashMap::new(),
         }
     }
 
-    /// Takes an event in and returns what changed for the kernel, in an order in which it may be published one by one:
-    /// removals first, since they make room. Says also whether anything changed.
+    /// Takes an event in, and says which names it concerns.
     ///
     /// `now` is the Unix time in seconds: the zones' serial when something changed.
-    pub fn update(&mut self, event: Event, now: u32) -> (Vec<Change>, bool) {
+    pub fn update(&mut self, event: Event, now: u32) -> Update {
+        let mut update = Update::default();
+        if let Event::Listed(kind, listed) = &event {
+            for key in self.cluster.missing(*kind, listed) {
+                self.apply(Event::Delete(*kind, key), now, &mut update);
+            }
+        }
+        self.apply(event, now, &mut update);
+        update
+    }
+
+    fn apply(&mut self, event: Event, now: u32, update: &mut Update) {
         let kind = event.kind();
+        let key = match &event {
+            Event::Apply(object) => Some(object.key()),
+            Event::Delete(_, key) => Some(key.clone()),
+            Event::Listed(..) => None,
+        };
+        // Before all is known nothing is written down, and then everything is.
+        let key = key.filter(|_| self.synced());
+        let mut names = Names::default();
+        let options = &self.options.names;
+        key.iter().for_each(|key| names.add(&self.cluster, options, kind, key));
         let changes = self.cluster.apply(event);
+        key.iter().for_each(|key| names.add(&self.cluster, options, kind, key));
         if kind != Kind::Namespace {
             if !changes.services.is_empty() || (kind == Kind::Pod && changes.any) {
                 self.serial = self.serial.max(now);
@@ -165,16 +201,113 @@ impl ZoneTable {
                 self.import_serial = self.import_serial.max(now);
             }
         }
-        let touched = |zone: &ServedZone| match self.is_imported(zone) {
-            true => changes.imports.iter(),
-            false => changes.services.iter(),
-        };
-        let zones = self.zones.iter().filter(|zone| zone.certain && !zone.reverse);
-        let mut published: Vec<_> = zones
-            .flat_map(|zone| touched(zone).filter_map(|key| self.refresh(zone, key)))
+        update.changed |= changes.any;
+        if changes.any && key.is_some() {
+            let fixed = if kind == Kind::Pod { &[][..] } else { &names::SHARED };
+            self.note(&names, fixed, &mut update.names);
+        }
+    }
+
+    /// Turns labels and addresses into names of the zones, and adds the aliases that depend on one of them.
+    fn note(&mut self, names: &Names, fixed: &[&str], into: &mut BTreeSet<Name>) {
+        let mut noted = BTreeSet::new();
+        for zone in &self.zones {
+            let labels = match self.options.names.imports(&zone.name) {
+                _ if zone.reverse => Some(&names.reverse),
+                true => Some(&names.imported),
+                false => Some(&names.local),
+            };
+            let labels = labels.into_iter().flatten().map(String::as_str).chain(fixed.iter().copied());
+            noted.extend(labels.filter_map(|labels| Name::of_labels(labels, &zone.name)));
+        }
+        noted.extend(names.addresses.iter().copied().map(rules::reverse_name));
+        for name in &noted {
+            self.note_alias(name);
+        }
+        let dependent = noted.iter().filter_map(|name| self.aliases.get(name)).flatten();
+        into.extend(dependent.cloned());
+        into.extend(noted);
+    }
+
+    /// Notes on which names the alias at this name depends, if there is one.
+    fn note_alias(&mut self, name: &Name) {
+        let targets = self.alias_targets(name);
+        for target in self.targets.remove(name).into_iter().flatten() {
+            if let Some(aliases) = self.aliases.get_mut(&target) {
+                aliases.remove(name);
+                if aliases.is_empty() {
+                    self.aliases.remove(&target);
+                }
+            }
+        }
+        for target in &targets {
+            self.aliases.entry(target.clone()).or_default().insert(name.clone());
+        }
+        if !targets.is_empty() {
+            self.targets.insert(name.clone(), targets);
+        }
+    }
+
+    /// The names that the answer for the alias at this name depends on; none where no alias stands there.
+    pub fn alias_targets(&self, name: &Name) -> Vec<Name> {
+        match self.locate(name) {
+            Some((zone, labels)) if !zone.reverse => {
+                rules::alias_targets(&self.cluster, &self.options.names, &zone.name, &labels)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Hands over, one by one, every name that may exist: what an update that makes all known does not say.
+    pub fn for_each_name(&mut self, mut take: impl FnMut(&Self, Name)) {
+        let namespaces: Vec<_> = self.cluster.namespaces().map(str::to_owned).collect();
+        let locals: Vec<_> = self.cluster.local().keys().cloned().collect();
+        let imports: Vec<_> = self.cluster.imported().keys().cloned().collect();
+        let addresses: Vec<_> = self.cluster.local().addresses().collect();
+        let pods: Vec<_> = self
+            .cluster
+            .pods()
+            .map(|(namespace, pod)| names::pod_name(namespace, &pod.ip))
             .collect();
-        published.sort_by_key(|change| matches!(change, Change::Put(..)));
-        (published, changes.any)
+        let mut hand_over = |table: &mut Self, names: Names| {
+            let mut noted = BTreeSet::new();
+            table.note(&names, &[], &mut noted);
+            noted.into_iter().for_each(|name| take(table, name));
+        };
+        for labels in names::FIXED {
+            let mut names = Names::default();
+            names.local.insert(labels.into());
+            names.imported.insert(labels.into());
+            names.reverse.insert(labels.into());
+            hand_over(self, names);
+        }
+        for namespace in namespaces {
+            let mut names = Names::default();
+            names.local.extend(names::levels(&namespace));
+            names.imported.extend(names::levels(&namespace));
+            hand_over(self, names);
+        }
+        for key in locals {
+            let mut names = Names::default();
+            names::add_service(&mut names.local, self.cluster.local(), &self.options.names, &key);
+            hand_over(self, names);
+        }
+        for key in imports {
+            let mut names = Names::default();
+            names::add_service(&mut names.imported, self.cluster.imported(), &self.options.names, &key);
+            hand_over(self, names);
+        }
+        for address in addresses {
+            let mut names = Names::default();
+            names.addresses.insert(address);
+            hand_over(self, names);
+        }
+        for pod in pods {
+            let mut names = Names::default();
+            names.local.insert(pod.clone());
+            names.imported.insert(pod);
+            hand_over(self, names);
+        }
     }
 
     /// Says whether all objects have been listed at least once; it never goes back.
@@ -182,9 +315,14 @@ impl ZoneTable {
         self.kinds.iter().all(|kind| self.cluster.has_synced(*kind))
     }
 
-    /// The serial of the kernel's SOA records.
-    pub fn serial(&self) -> u32 {
-        self.serial
+    /// The zones, the deepest first.
+    pub fn zones(&self) -> &[ServedZone] {
+        &self.zones
+    }
+
+    /// What holds in all of them.
+    pub fn options(&self) -> &ZoneOptions {
+        &self.options
     }
 
     /// The objects.
@@ -204,9 +342,9 @@ impl ZoneTable {
         };
         let content = match qtype {
             _ if TRANSFERS.contains(&qtype) => return Said::Refused,
-            TYPE_SOA if labels.is_empty() => Content::Soa,
+            qtype::SOA if labels.is_empty() => Content::Soa,
             // As CoreDNS does: any name of a zone has the zone's SOA, if only to say that there is none of its own.
-            TYPE_SOA => Content::NoData,
+            qtype::SOA => Content::NoData,
             _ => match self.consult(served, name, &labels, qtype) {
                 // CoreDNS denies these names by TXT: whom it asks then is asked, or else they exist.
                 Answer::Records(_) if qtype == qtype::TXT && rules::is_level(&labels) && self.falls_through(name) => {
@@ -224,10 +362,6 @@ impl ZoneTable {
         };
         Said::Here {
             zone: self.zone(served),
-            serial: match self.is_imported(served) {
-                true => self.import_serial,
-                false => self.serial,
-            },
             content,
         }
     }
@@ -243,68 +377,29 @@ impl ZoneTable {
         }
     }
 
-    fn falls_through(&self, name: &Name) -> bool {
+    /// Says whether others are asked for this name if it does not exist here.
+    pub fn falls_through(&self, name: &Name) -> bool {
         self.options.fallthrough.takes(name)
-    }
-
-    /// What the kernel is to know of a Service's name in a zone; `None` where the name stands in another or cannot be.
-    fn refresh(&self, served: &ServedZone, key: &ObjectKey) -> Option<Change> {
-        let name = Name::parse(&format!("{}.{}.svc.{}", key.name, key.namespace, served.name))?;
-        let (nearest, _) = self.locate(&name)?;
-        std::ptr::eq(nearest, served).then(|| match self.entry(served, key) {
-            Some(entry) => Change::Put(name, entry),
-            None => Change::Remove(name),
-        })
-    }
-
-    /// The addresses at a Service's name: those of cluster IPs, one of each family at most.
-    fn entry(&self, served: &ServedZone, key: &ObjectKey) -> Option<Entry> {
-        let set = match self.is_imported(served) {
-            true => self.cluster.imported(),
-            false => self.cluster.local(),
-        };
-        let has_addresses = matches!(&set.service(key)?.reach, Reach::ClusterIps(addresses) if !addresses.is_empty());
-        let labels = [key.name.as_bytes(), key.namespace.as_bytes(), b"svc"];
-        let ask = |qtype| match rules::answer(&self.cluster, &self.options.names, &served.name, &labels, qtype) {
-            Answer::Records(Records { answer, .. }) => Some(answer),
-            Answer::Absent | Answer::Elsewhere { .. } => None,
-        };
-        let ipv4 = match ask(qtype::A)?.as_slice() {
-            [] => None,
-            [
-                Record {
-                    data: Data::A(address), ..
-                },
-            ] => Some(address.octets()),
-            _ => return None,
-        };
-        let ipv6 = match ask(qtype::AAAA)?.as_slice() {
-            [] => None,
-            [
-                Record {
-                    data: Data::Aaaa(address),
-                    ..
-                },
-            ] => Some(address.octets()),
-            _ => return None,
-        };
-        has_addresses.then(|| Entry::new(ipv4, ipv6, self.zone(served)))
     }
 
     fn is_imported(&self, served: &ServedZone) -> bool {
         self.options.names.imports(&served.name)
     }
 
-    fn zone(&self, served: &ServedZone) -> Zone {
-        // A name has at most 255 bytes.
+    /// What a reply needs to know of a zone.
+    pub fn zone(&self, served: &ServedZone) -> Zone {
         Zone {
-            name_len: served.name.as_wire().len() as u8,
+            name_len: served.name.as_wire().len(),
             ttl: self.options.ttl,
+            serial: match self.is_imported(served) {
+                true => self.import_serial,
+                false => self.serial,
+            },
         }
     }
 
     /// Finds the zone that a name stands in, and the labels left of it.
-    fn locate<'n>(&self, name: &'n Name) -> Option<(&ServedZone, Vec<&'n [u8]>)> {
+    pub fn locate<'n>(&self, name: &'n Name) -> Option<(&ServedZone, Vec<&'n [u8]>)> {
         self.zones
             .iter()
             .find_map(|zone| Some((zone, name.labels_below(&zone.name)?)))
@@ -376,8 +471,8 @@ mod tests {
             ("web.default.svc.cluster.local", A, "NxDomain"),
             ("WEB.default.svc.svc.cluster.local", A, "Records"),
             ("web.default.svc.svc.cluster.local", AAAA, "NoData"),
-            ("cluster.local", TYPE_SOA, "Soa"),
-            ("any.cluster.local", TYPE_SOA, "NoData"),
+            ("cluster.local", qtype::SOA, "Soa"),
+            ("any.cluster.local", qtype::SOA, "NoData"),
             ("cluster.local", 252, "Refused"),
             ("mycluster.local", A, "Outside"),
             ("1.0.96.10.in-addr.arpa", qtype::PTR, "Records"),

@@ -29,5 +29,6 @@ pub mod peers;
 pub mod pod;
 pub mod process;
 pub mod program;
+pub mod tables;
 pub mod usage;
 pub mod wait;
