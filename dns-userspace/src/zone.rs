@@ -409,7 +409,7 @@ impl ZoneTable {
 #[cfg(test)]
 pub(crate) mod testing {
     use super::*;
-    use crate::cluster::object::{Object, Service};
+    use crate::cluster::object::{Object, Reach, Service};
     use crate::rules::testing::INSECURE;
 
     /// An empty, unsynced table of these zones, of which the first is the primary one.
@@ -430,12 +430,12 @@ pub(crate) mod testing {
     }
 
     /// Makes the table know all there is: the Namespace `default` and these Services.
-    pub(crate) fn sync(table: &mut ZoneTable, services: Vec<(ObjectKey, Service)>) -> Vec<Change> {
+    pub(crate) fn sync(table: &mut ZoneTable, services: Vec<(ObjectKey, Service)>) {
         let services = services.into_iter().map(|(key, service)| Object::Service(key, service));
         let events = Event::list(Kind::Namespace, vec![Object::Namespace("default".into())])
             .chain(Event::list(Kind::Service, services.collect()))
             .chain(Event::list(Kind::EndpointSlice, vec![]));
-        events.flat_map(|event| table.update(event, 1_700_000_000).0).collect()
+        events.for_each(|event| drop(table.update(event, 1_700_000_000)));
     }
 
     /// A Service of the namespace `default`, without ports.
@@ -450,14 +450,9 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
     use super::testing::{service, sync, table};
     use super::*;
-    use crate::cluster::object::{Object, Service};
-    use crate::cluster::testing::{event, subject, survivors};
+    use crate::cluster::object::{Object, Reach};
 
     const A: u16 = qtype::A;
     const AAAA: u16 = qtype::AAAA;
@@ -525,51 +520,43 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_is_told_of_services_with_cluster_ips_alone() {
-        let mut table = table(&["cluster.local"]);
-        let services = vec![
-            service("web", ip(1)),
-            service("none", Reach::ClusterIps(vec![])),
-            service("headless", Reach::Headless),
-            service("alias", Reach::ExternalName("web.default.svc.cluster.local".into())),
-        ];
-        let changes = sync(&mut table, services);
-        let put: Vec<_> = changes
-            .into_iter()
-            .filter(|change| matches!(change, Change::Put(..)))
-            .collect();
-        assert_eq!(put, [put_web(1)]);
-    }
-
-    #[test]
-    fn the_kernel_follows_services_and_namespaces() {
-        let mut table = table(&["cluster.local"]);
-        sync(&mut table, vec![service("web", ip(1))]);
-        let remove = || Change::Remove(name("web.default.svc.cluster.local"));
+    fn an_update_names_what_may_no_longer_mean_what_it_did() {
+        let mut table = table(&["cluster.local", "10.in-addr.arpa"]);
+        let alias = Reach::ExternalName("web.default.svc.cluster.local".into());
+        sync(&mut table, vec![service("alias", alias)]);
+        table.for_each_name(|_, _| {});
+        let web = ["web.default.svc.cluster.local.", "alias.default.svc.cluster.local."];
         let apply = |reach| {
-            let (key, web): (ObjectKey, Service) = service("web", reach);
+            let (key, web) = service("web", reach);
             Event::Apply(Object::Service(key, web))
         };
-        let key = ObjectKey {
-            namespace: String::new(),
-            name: "default".into(),
-        };
         for (event, expected) in [
-            (apply(ip(2)), vec![put_web(2)]),
-            (apply(ip(2)), vec![]),
-            (Event::Delete(Kind::Namespace, key), vec![remove()]),
-            (Event::Apply(Object::Namespace("default".into())), vec![put_web(2)]),
-            (apply(Reach::Headless), vec![remove()]),
+            (apply(ip(1)), vec![web[0], web[1], "1.0.96.10.in-addr.arpa."]),
+            (apply(ip(1)), vec![]),
+            (
+                apply(ip(2)),
+                vec![web[0], web[1], "1.0.96.10.in-addr.arpa.", "2.0.96.10.in-addr.arpa."],
+            ),
+            (apply(Reach::Headless), vec![web[0], web[1], "2.0.96.10.in-addr.arpa."]),
+            (
+                Event::Apply(Object::Namespace("other".into())),
+                vec!["other.svc.cluster.local.", "other.pod.cluster.local."],
+            ),
         ] {
-            assert_eq!(table.update(event.clone(), 1).0, expected, "{event:?}");
+            let names = table.update(event.clone(), 1).names;
+            let expected: BTreeSet<_> = expected.into_iter().map(name).collect();
+            let shared = ["cluster.local", "ns.dns.cluster.local", "10.in-addr.arpa", "ns.dns.10.in-addr.arpa"];
+            let names: BTreeSet<_> = names.into_iter().filter(|name| !shared.map(self::name).contains(name)).collect();
+            assert_eq!(names, expected, "{event:?}");
         }
     }
 
     #[test]
-    fn the_kernel_is_told_nothing_of_a_zone_where_others_may_own_names() {
+    fn before_all_is_known_an_update_names_nothing() {
         let mut table = table(&["cluster.local"]);
-        table.zones[0].certain = false;
-        assert_eq!(sync(&mut table, vec![service("web", ip(1))]), []);
+        let (key, web) = service("web", ip(1));
+        let update = table.update(Event::Apply(Object::Service(key, web)), 1);
+        assert!(update.changed && update.names.is_empty());
     }
 
     #[test]
@@ -587,39 +574,8 @@ mod tests {
             (apply("web", ip(2)), 5, 14),
         ] {
             table.update(event, now);
-            assert_eq!(table.serial(), expected);
+            assert_eq!(table.zone(&table.zones[0]).serial, expected);
         }
-    }
-
-    proptest! {
-        #[test]
-        fn any_order_of_different_objects_ends_in_the_kernels_names_of_one_list(
-            events in proptest::collection::vec(event(), 0..60),
-            repetitions in 1..3usize,
-        ) {
-            let lists = Kind::ALL.into_iter().flat_map(|kind| Event::list(kind, survivors(&events, kind)));
-            let expected = publish(lists);
-            let mut reordered = events.clone();
-            reordered.sort_by_key(|event| Reverse(subject(event)));
-            for events in [events, reordered] {
-                let repeated = events.into_iter().flat_map(|event| std::iter::repeat_n(event, repetitions));
-                prop_assert_eq!(&publish(repeated), &expected);
-            }
-        }
-    }
-
-    /// What the kernel knows after these events, in a zone of Services, one within it and one of ServiceImports.
-    fn publish(events: impl Iterator<Item = Event>) -> BTreeMap<String, Entry> {
-        let mut table = table(&["cluster.local", "n1.svc.cluster.local", "clusterset.local"]);
-        table.options.names.multicluster = vec![name("clusterset.local")];
-        let mut names = BTreeMap::new();
-        for change in events.flat_map(|event| table.update(event, 1).0) {
-            match change {
-                Change::Put(name, entry) => drop(names.insert(name.to_string(), entry)),
-                Change::Remove(name) => drop(names.remove(&name.to_string())),
-            }
-        }
-        names
     }
 
     fn said(table: &ZoneTable, name: &str, qtype: u16) -> String {
@@ -628,12 +584,6 @@ mod tests {
             other => format!("{other:?}"),
         };
         text.split(['(', ' ']).next().unwrap().to_owned()
-    }
-
-    fn put_web(last: u8) -> Change {
-        let zone = Zone { name_len: 15, ttl: 30 };
-        let entry = Entry::new(Some([10, 96, 0, last]), None, zone);
-        Change::Put(name("web.default.svc.cluster.local"), entry)
     }
 
     fn name(text: &str) -> Name {

@@ -351,3 +351,187 @@ impl Chunks for OwnChunks {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use dns_ebpf::maps::{MemoryMaps, find};
+    use dns_ebpf::words::MAX_WORDS;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::server::Held;
+
+    const KEYS: HashKeys = HashKeys {
+        words: [0x9e37_79b9_7f4a_7c15; MAX_WORDS],
+        last: 0xbf58_476d_1ce4_e5b9,
+        len: 0x94d0_49bb_1331_11eb,
+    };
+
+    /// Chunks in memory; counts how often the readers were waited for.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Chunks for Counted {
+        fn make(&mut self, number: u32) -> Result<Memory> {
+            OwnChunks.make(number)
+        }
+
+        fn withdraw(&mut self, _number: u32) -> Result<()> {
+            Ok(())
+        }
+
+        fn await_readers(&mut self) -> Result<()> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    fn table() -> (Table<Counted>, Arc<AtomicUsize>) {
+        let waits = Arc::new(AtomicUsize::new(0));
+        let buckets = Memory::own(BUCKETS as usize * BUCKET_WORDS);
+        (Table::new(KEYS, buckets, Counted(waits.clone())), waits)
+    }
+
+    fn name(number: usize) -> Name {
+        Name::parse(&format!("service-{number}.default.svc.cluster.local")).unwrap()
+    }
+
+    /// A record of that many bytes beside the name.
+    fn record(number: usize, len: usize) -> Record {
+        let set = Held::Set {
+            bytes: vec![len as u8; len.max(1)],
+            answers: 1,
+            additionals: 0,
+        };
+        let ask = |qtype| if qtype == 1 { set.clone() } else { Held::NoData };
+        record::lay_out(&name(number), 0, ask).unwrap()
+    }
+
+    /// What a reader finds: the words of the record.
+    fn read<C: Chunks>(table: &Table<C>, number: usize) -> Option<Vec<u64>> {
+        let maps = MemoryMaps {
+            buckets: table.buckets(),
+            chunks: table.chunk_memory().collect(),
+            hash_keys: table.keys,
+            zones: Default::default(),
+            lease: Default::default(),
+            served: Default::default(),
+        };
+        let found = find(&maps, &name(number).as_wire()).unwrap()?;
+        let place = table.find(&Hash::of(&name(number).as_wire(), &table.keys), &record::name_only(&name(number)));
+        let handle = table.slot(place.unwrap()).record();
+        assert_eq!(found.header().to_word(), table.word(handle, 0));
+        Some(words(table, handle))
+    }
+
+    fn words<C: Chunks>(table: &Table<C>, handle: Handle) -> Vec<u64> {
+        let len = record::len_of(|index| table.word(handle, index));
+        (0..len).map(|index| table.word(handle, index)).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        /// A reader finds of every name its record; and what could be found since the readers were last waited for is as it
+        /// was, whatever has been written meanwhile.
+        #[test]
+        fn what_may_be_being_read_is_not_written_to(
+            changes in proptest::collection::vec((0..12usize, proptest::option::of(0..1400usize)), 1..120)
+        ) {
+            let (mut table, waits) = table();
+            let mut truth = HashMap::<usize, Record>::new();
+            let (mut readable, mut waited) = (HashMap::<Handle, Vec<u64>>::new(), 0);
+            for (number, len) in changes {
+                let new = len.map(|len| record(number, len));
+                table.set(&name(number), new.clone()).unwrap().unwrap();
+                match new {
+                    Some(new) => truth.insert(number, new),
+                    None => truth.remove(&number),
+                };
+                if std::mem::replace(&mut waited, waits.load(Ordering::Relaxed)) != waits.load(Ordering::Relaxed) {
+                    readable.clear();
+                }
+                for (handle, record) in &readable {
+                    prop_assert_eq!(&words(&table, *handle), record);
+                }
+                for number in 0..12 {
+                    prop_assert_eq!(read(&table, number), truth.get(&number).map(|record| record.to_vec()));
+                    let hash = Hash::of(&name(number).as_wire(), &KEYS);
+                    if let Some(place) = table.find(&hash, &record::name_only(&name(number))) {
+                        let handle = table.slot(place).record();
+                        readable.insert(handle, words(&table, handle));
+                    }
+                }
+            }
+            prop_assert_eq!(table.len(), truth.len());
+        }
+    }
+
+    #[test]
+    fn memory_comes_and_goes_with_what_there_is() {
+        let (mut table, waits) = table();
+        let fill = |table: &mut Table<Counted>, len: Option<usize>| {
+            for number in 0..4_000 {
+                let record = len.map(|len| record(number, len));
+                table.set(&name(number), record).unwrap().unwrap();
+            }
+        };
+        fill(&mut table, Some(1_000));
+        let full = table.chunks();
+        assert!((4..=6).contains(&full), "{full} MiB for 4 MB");
+        for round in 0..20 {
+            fill(&mut table, Some(900 + round));
+        }
+        assert!(table.chunks() <= full + 2, "{} MiB after changes", table.chunks());
+        fill(&mut table, None);
+        table.wake().unwrap();
+        assert!(table.is_empty() && table.chunks() <= 2, "{} MiB for nothing", table.chunks());
+        assert!(waits.load(Ordering::Relaxed) < 200, "readers are waited for once in a while");
+    }
+
+    #[test]
+    fn a_full_table_refuses_a_name_until_there_is_room_and_keeps_the_others() {
+        let (mut table, _) = table();
+        table.chunks.truncate(1);
+        let mut number = 0;
+        let full = loop {
+            if let Err(full) = table.set(&name(number), Some(record(number, 1_000))).unwrap() {
+                break full;
+            }
+            number += 1;
+        };
+        assert!(number > 900 && full.to_string().contains(&name(number).to_string()), "{full}");
+        assert_eq!((table.refused(), table.refusals(), read(&table, number)), (1, 1, None));
+        // Half an answer is none: what finds no room for its new record is not there at all.
+        assert!(table.set(&name(0), Some(record(0, 1_400))).unwrap().is_err());
+        assert_eq!((table.refused(), read(&table, 0)), (2, None));
+        for other in 1..number {
+            assert_eq!(read(&table, other), Some(record(other, 1_000).to_vec()));
+        }
+        table.set(&name(1), None).unwrap().unwrap();
+        table.set(&name(2), None).unwrap().unwrap();
+        table.retry().unwrap();
+        assert_eq!(table.refused(), 0);
+        assert_eq!(read(&table, number), Some(record(number, 1_000).to_vec()));
+        assert_eq!(read(&table, 0), Some(record(0, 1_400).to_vec()));
+    }
+
+    #[test]
+    fn two_names_with_one_tag_never_share_a_bucket() {
+        // With multipliers of 0 every name has the same hash: one bucket, one tag.
+        let keys = HashKeys {
+            words: [0; MAX_WORDS],
+            last: 0,
+            len: 0,
+        };
+        let mut table = Table::in_memory(keys);
+        assert!(table.set(&name(1), Some(record(1, 4))).unwrap().is_ok());
+        assert!(table.set(&name(2), Some(record(2, 4))).unwrap().is_err());
+        table.set(&name(1), None).unwrap().unwrap();
+        table.retry().unwrap();
+        assert_eq!((table.len(), table.refused()), (1, 0));
+    }
+}

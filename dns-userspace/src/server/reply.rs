@@ -520,8 +520,12 @@ mod tests {
         let query = query(&zone, 1);
         let query = Query::read(&query).unwrap();
         let primary = Name::parse("cluster.local").unwrap();
-        let zone = Zone { name_len: 247, ttl: 30 };
-        let reply = Setting::new(&query, zone, &primary, SERIAL).reply(&Content::NoData);
+        let zone = Zone {
+            name_len: 247,
+            ttl: 30,
+            serial: SERIAL,
+        };
+        let reply = Setting::new(&query, zone, &primary).reply(&Content::NoData);
         assert_eq!(reply.authority, []);
     }
 
