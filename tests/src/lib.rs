@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod attachments;
 pub mod bulk;
+pub mod client;
 pub mod cluster;
 pub mod coredns;
 pub mod counters;

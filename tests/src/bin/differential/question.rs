@@ -15,6 +15,8 @@ pub(crate) const CD: u16 = 0x0010;
 
 /// The longest name, in bytes on the wire.
 const MAX_NAME: usize = 255;
+/// The length of a reply that every client can take.
+const SMALLEST_LIMIT: u16 = 512;
 
 /// A name: its labels, which may hold any bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,6 +103,12 @@ impl Question {
             edns: None,
             tcp: false,
         }
+    }
+
+    /// How many bytes a reply over UDP may have (RFC 6891, 6.2.3).
+    pub(crate) fn limit(&self) -> usize {
+        let advertised = self.edns.as_ref().map_or(0, |edns| edns.size);
+        usize::from(advertised.max(SMALLEST_LIMIT))
     }
 
     /// The message.

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Result;
 use kxdns_tests::namespace::Namespace;
 use kxdns_tests::wait::until;
 
-use crate::ask::SERVER;
 use crate::meaning::Reply;
 use crate::question::Question;
 
@@ -21,22 +20,28 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_millis(2500);
 
 /// The replies to the questions at `places`, by place. What is not there has none.
-pub(crate) fn ask(namespace: &Namespace, questions: &[Question], places: &[usize]) -> Result<BTreeMap<usize, Reply>> {
+pub(crate) fn ask(
+    namespace: &Namespace,
+    server: SocketAddr,
+    questions: &[Question],
+    places: &[usize],
+) -> Result<BTreeMap<usize, Reply>> {
+    let connect = || connect(namespace, server);
     let mut replies = BTreeMap::new();
     let mut connection = None;
     for chunk in places.chunks(PIPELINED) {
-        let mut open = connection.take().map_or_else(|| connect(namespace), Ok)?;
+        let mut open = connection.take().map_or_else(connect, Ok)?;
         match exchange(&mut open, questions, chunk, &mut replies) {
             Ok(()) => connection = Some(open),
             Err(error) if is_silence(&error) => {}
-            Err(_) => ask_each(namespace, questions, chunk, &mut replies)?,
+            Err(_) => ask_each(connect, questions, chunk, &mut replies)?,
         }
     }
     Ok(replies)
 }
 
 fn ask_each(
-    namespace: &Namespace,
+    connect: impl Fn() -> Result<TcpStream>,
     questions: &[Question],
     places: &[usize],
     replies: &mut BTreeMap<usize, Reply>,
@@ -44,15 +49,15 @@ fn ask_each(
     for place in places {
         if !replies.contains_key(place) {
             // Silence is a reply, too.
-            let _ = exchange(&mut connect(namespace)?, questions, &[*place], replies);
+            let _ = exchange(&mut connect()?, questions, &[*place], replies);
         }
     }
     Ok(())
 }
 
 /// Connects as soon as the server listens: it may serve UDP before.
-fn connect(namespace: &Namespace) -> Result<TcpStream> {
-    let try_once = || namespace.inside(|| TcpStream::connect_timeout(&SERVER, LIMIT));
+fn connect(namespace: &Namespace, server: SocketAddr) -> Result<TcpStream> {
+    let try_once = || namespace.inside(|| TcpStream::connect_timeout(&server, LIMIT));
     let stream = until("a TCP connection", START_LIMIT, || Ok(try_once()?.ok()))?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_nodelay(true)?;
