@@ -1,14 +1,13 @@
 //! Asks one server many questions: over UDP with many in flight, over TCP by one connection after the other.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::resume_unwind;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use kxdns_tests::client::{MTU, SERVER_PORT};
+use anyhow::Result;
+use kxdns_tests::client::{Door, MTU, is_by_kernel};
 use kxdns_tests::namespace::Namespace;
 
 use crate::meaning::Reply;
@@ -32,7 +31,7 @@ const TICK: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     pub(crate) reply: Reply,
-    /// Whether it came over UDP from the port that a [`kxdns_tests::client::Client`] is asked from by the kernel alone.
+    /// Whether the kernel has sent it. Of what is asked over loopback, this says nothing.
     pub(crate) by_kernel: bool,
     /// The bytes of a datagram.
     pub(crate) length: usize,
@@ -49,7 +48,7 @@ pub(crate) struct Asker<'a> {
     namespace: &'a Namespace,
     /// The addresses that are asked. It follows from a question which of them it goes to.
     servers: Vec<IpAddr>,
-    socket: UdpSocket,
+    door: Door,
     next_id: u16,
     /// How many questions had to be sent again.
     pub(crate) repeated: usize,
@@ -76,13 +75,10 @@ impl<'a> Asker<'a> {
     }
 
     fn new(namespace: &'a Namespace, server: &Namespace, servers: Vec<IpAddr>) -> Result<Asker<'a>> {
-        // One socket for both families: IPv4 is mapped.
-        let socket = namespace.udp_at(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)))?;
-        socket.set_read_timeout(Some(TICK))?;
         Ok(Asker {
             namespace,
             servers,
-            socket,
+            door: Door::open(namespace, TICK)?,
             next_id: 0,
             repeated: 0,
             own: addresses_of(server)?,
@@ -134,8 +130,8 @@ impl<'a> Asker<'a> {
             if waiting.is_empty() {
                 return Ok(());
             }
-            if let Some((length, from)) = self.receive(&mut buffer)? {
-                self.take_reply(&buffer[..length], from, questions, &mut waiting, replies);
+            if let Some((message, from)) = self.door.receive(&mut buffer)? {
+                self.take_reply(message, from, questions, &mut waiting, replies);
             } else {
                 self.send_again(questions, &mut waiting)?;
             }
@@ -170,19 +166,8 @@ impl<'a> Asker<'a> {
     }
 
     fn send(&self, question: &Question, id: u16) -> Result<()> {
-        let server = SocketAddr::from((mapped(server_for(&self.servers, question)), PORT));
-        self.socket
-            .send_to(&question.to_message(id), server)
-            .map(drop)
-            .with_context(|| format!("cannot ask {server}"))
-    }
-
-    fn receive(&self, buffer: &mut [u8]) -> Result<Option<(usize, SocketAddr)>> {
-        match self.socket.recv_from(buffer) {
-            Ok(received) => Ok(Some(received)),
-            Err(error) if is_silence(error.kind()) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let server = server_for(&self.servers, question);
+        self.door.send(server, &question.to_message(id))
     }
 
     /// Takes a reply from whom the question was sent to; anybody else's is none, nor is a second one.
@@ -199,12 +184,11 @@ impl<'a> Asker<'a> {
             return;
         };
         let question = &questions[place];
-        let is_from = |port| from == SocketAddr::from((mapped(server_for(&self.servers, question)), port));
-        if is_from(PORT) || is_from(SERVER_PORT) {
+        if let Some(by_kernel) = is_by_kernel(from, server_for(&self.servers, question)) {
             waiting.remove(&id);
             replies[place] = Told {
                 reply: read(question, bytes),
-                by_kernel: is_from(PORT),
+                by_kernel,
                 length: bytes.len(),
             };
         }
@@ -244,13 +228,6 @@ fn server_for(servers: &[IpAddr], question: &Question) -> IpAddr {
     servers.get(sum % servers.len().max(1)).copied().unwrap_or(LOOPBACK)
 }
 
-fn mapped(address: IpAddr) -> Ipv6Addr {
-    match address {
-        IpAddr::V4(ipv4) => ipv4.to_ipv6_mapped(),
-        IpAddr::V6(ipv6) => ipv6,
-    }
-}
-
 /// All addresses of a namespace and how far each reaches, as `ip` tells them: `1: lo    inet 127.0.0.1/8 scope host lo ...`.
 fn addresses_of(namespace: &Namespace) -> Result<Vec<(String, String)>> {
     let told = namespace.run("ip", ["-oneline", "address", "show"])?;
@@ -261,9 +238,4 @@ fn addresses_of(namespace: &Namespace) -> Result<Vec<(String, String)>> {
         Some((address, scope))
     };
     Ok(told.lines().filter_map(address).collect())
-}
-
-fn is_silence(kind: ErrorKind) -> bool {
-    use ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    matches!(kind, Interrupted | TimedOut | WouldBlock)
 }

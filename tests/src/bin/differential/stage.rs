@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use dns_userspace::kernel::hook::Hook;
 use kube::api::PostParams;
 use kube::{Api, Client};
-use kxdns_tests::agent::METRICS;
+use kxdns_tests::agent::{METRICS, is_attached};
 use kxdns_tests::client;
 use kxdns_tests::cluster::{Cluster, User, object};
 use kxdns_tests::kube_proxy::create_kube_dns;
@@ -214,8 +214,7 @@ impl Server<'_> {
 }
 
 fn is_ready(metrics: &Metrics, hook: Option<Hook>) -> bool {
-    let attached = |hook: Hook| metrics.sum("kxdns_links", &[("hook", hook.name())]) == 1.0;
-    metrics.sum("kxdns_synced", &[]) == 1.0 && hook.is_none_or(attached)
+    metrics.sum("kxdns_synced", &[]) == 1.0 && hook.is_none_or(|hook| is_attached(metrics, hook))
 }
 
 impl fmt::Display for Program {

@@ -2,11 +2,12 @@
 //! of its own.
 
 use std::collections::BTreeMap;
-use std::io::{Error, ErrorKind, Read, Write};
+use std::io::{Error, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Result;
+use kxdns_tests::dns::{framed, read_framed};
 use kxdns_tests::namespace::Namespace;
 use kxdns_tests::wait::until;
 
@@ -73,27 +74,17 @@ fn exchange(
 ) -> std::io::Result<()> {
     let mut messages = Vec::new();
     for place in places {
-        let message = questions[*place].to_message(*place as u16);
-        messages.extend((message.len() as u16).to_be_bytes());
-        messages.extend(message);
+        messages.extend(framed(&questions[*place].to_message(*place as u16)));
     }
     stream.write_all(&messages)?;
     for _ in places {
-        let reply = read_message(stream)?;
+        let reply = read_framed(stream)?;
         let id = reply.first_chunk().map(|id| u16::from_be_bytes(*id));
         let place = places.iter().find(|place| Some(**place as u16) == id);
         let place = place.ok_or_else(|| Error::other("a reply to nothing"))?;
         replies.insert(*place, Reply::read(&reply));
     }
     Ok(())
-}
-
-fn read_message(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
-    let mut length = [0; 2];
-    stream.read_exact(&mut length)?;
-    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut message)?;
-    Ok(message)
 }
 
 fn is_silence(error: &Error) -> bool {
