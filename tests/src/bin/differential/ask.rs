@@ -10,9 +10,9 @@ use anyhow::Result;
 use kxdns_tests::client::{Door, MTU, is_by_kernel};
 use kxdns_tests::namespace::Namespace;
 
-use crate::meaning::Reply;
-use crate::question::Question;
 use crate::tcp;
+use kxdns_tests::meaning::Reply;
+use kxdns_tests::question::Question;
 
 /// Where a server listens, as seen from its own namespace.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -16,8 +16,6 @@ mod dice;
 mod generate;
 mod imports;
 mod known;
-mod meaning;
-mod question;
 mod questions;
 mod report;
 mod round;

@@ -9,11 +9,11 @@ use domain::base::Rtype;
 use kxdns_tests::figures::tell;
 
 use crate::compare::aspects;
-use crate::meaning::Reply;
-use crate::question::Question;
 use crate::round::Plan;
 use crate::stage::Program;
 use crate::world::World;
+use kxdns_tests::meaning::Reply;
+use kxdns_tests::question::Question;
 
 /// How many sorts of differences are looked into of those in the same aspects, and of all.
 const ALIKE: usize = 4;

@@ -9,8 +9,6 @@ use crate::compare::{Case, Verdict, aspects, compare};
 use crate::corefiles::Corefile;
 use crate::generate::{Maker, change, generate};
 use crate::known::Known;
-use crate::meaning::Reply;
-use crate::question::Question;
 use crate::questions::questions;
 use crate::report::Report;
 use crate::share::Share;
@@ -19,6 +17,8 @@ use crate::stage::{Program, Server, Stage};
 use crate::totals::Totals;
 use crate::world::World;
 use crate::writer::Writer;
+use kxdns_tests::meaning::Reply;
+use kxdns_tests::question::Question;
 
 /// How often the objects of a cluster change while it is asked about.
 pub(crate) const BATCHES: usize = 5;

@@ -10,9 +10,9 @@ use kxdns_tests::metrics::Metrics;
 
 use crate::ask::Told;
 use crate::corefiles::Corefile;
-use crate::meaning::{Meaning, Reply};
-use crate::question::{Edns, Question, Z};
 use crate::totals::by_count;
+use kxdns_tests::meaning::{Meaning, Reply};
+use kxdns_tests::question::{Edns, Question, Z};
 
 const ANSWERS: &str = "kxdns_kernel_answers_total";
 const PASSES: &str = "kxdns_kernel_passes_total";

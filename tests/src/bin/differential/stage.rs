@@ -24,10 +24,10 @@ use serde_json::json;
 use crate::ask::Asker;
 use crate::corefiles::Corefile;
 use crate::generate::pods::NODE;
-use crate::meaning::Reply;
-use crate::question::Question;
 use crate::world::{Key, Kind, World};
 use crate::{apply, imports, upstream};
+use kxdns_tests::meaning::Reply;
+use kxdns_tests::question::Question;
 
 const COREFILE: &str = "/run/dns/Corefile";
 const START_LIMIT: Duration = Duration::from_secs(30);

@@ -11,8 +11,8 @@ use kxdns_tests::dns::{framed, read_framed};
 use kxdns_tests::namespace::Namespace;
 use kxdns_tests::wait::until;
 
-use crate::meaning::Reply;
-use crate::question::Question;
+use kxdns_tests::meaning::Reply;
+use kxdns_tests::question::Question;
 
 /// How many questions are on a connection at a time.
 const PIPELINED: usize = 16;

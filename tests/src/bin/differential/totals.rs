@@ -7,9 +7,9 @@ use std::fmt;
 use domain::base::Rtype;
 
 use crate::compare::Verdict;
-use crate::meaning::Reply;
-use crate::question::Question;
 use crate::share::Share;
+use kxdns_tests::meaning::Reply;
+use kxdns_tests::question::Question;
 
 /// Counts of all that was compared.
 #[derive(Default)]
