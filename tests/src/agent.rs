@@ -79,12 +79,12 @@ impl<'a> Agent<'a> {
         })
     }
 
-    /// Waits until a link has this hook's program, too.
-    pub fn await_attached(&mut self, hook: Hook) -> Result<()> {
+    /// Waits until so many links have this hook's program.
+    pub fn await_attached(&mut self, hook: Hook, links: usize) -> Result<()> {
         let node = self.node;
         self.process.await_that("its hook", ATTACH_LIMIT, || {
             let metrics = Metrics::scrape(node, METRICS)?;
-            Ok(is_attached(&metrics, hook).then_some(()))
+            Ok(is_attached(&metrics, hook, links).then_some(()))
         })
     }
 
@@ -140,7 +140,7 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// Whether one link has this hook's program, by the agent's metrics.
-pub fn is_attached(metrics: &Metrics, hook: Hook) -> bool {
-    metrics.sum("kxdns_links", &[("hook", hook.name())]) == 1.0
+/// Whether so many links have this hook's program, by the agent's metrics.
+pub fn is_attached(metrics: &Metrics, hook: Hook, links: usize) -> bool {
+    metrics.sum("kxdns_links", &[("hook", hook.name())]) == links as f64
 }

@@ -57,7 +57,7 @@ impl Client {
         let here = here + &reach(servers, "eth0", SERVER_END);
         namespace.feed("ip", &["-batch", "-"], &here).context("no client")?;
         namespace.run("ethtool", ["-K", "eth0", "gro", "on"])?;
-        server.feed("nft", &["-f", "-"], &mark()).context("no mark")?;
+        mark_replies(server, LINK)?;
         Ok(Client { namespace })
     }
 
@@ -161,9 +161,13 @@ fn reach(addresses: &[IpAddr], link: &str, other_end: &str) -> String {
     addresses.iter().map(lead).collect()
 }
 
-fn mark() -> String {
-    format!(
+/// Has what the sockets of a server's namespace send over these links come from another port than what the kernel sends,
+/// which [`Door`] tells apart. The name of the links may end with `*`.
+pub fn mark_replies(server: &Namespace, links: &str) -> Result<()> {
+    let rule = format!(
         "table inet replies {{\n  chain marked {{\n    type filter hook output priority 0\n    \
-         oifname \"{LINK}\" udp sport {PORT} udp sport set {SERVER_PORT}\n  }}\n}}\n"
-    )
+         oifname \"{links}\" udp sport {PORT} udp sport set {SERVER_PORT}\n  }}\n}}\n"
+    );
+    server.feed("nft", &["-f", "-"], &rule).context("no mark for replies")?;
+    Ok(())
 }

@@ -95,7 +95,7 @@ impl Stage {
         self.node.run("rm", ["-rf", MANIFESTS])?;
         self.write("first", first)?;
         let mut agent = self.start(&recording.corefile(config)?, hook)?;
-        agent.await_attached(hook)?;
+        agent.await_attached(hook, 1)?;
         let (asked_first, asked_later): (Vec<&Vector>, Vec<&Vector>) =
             vectors.iter().partition(|it| is_asked_first(it));
         let mut by_kernel = self.ask_all(&asked_first, comparison)?;

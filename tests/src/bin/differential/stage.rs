@@ -214,7 +214,7 @@ impl Server<'_> {
 }
 
 fn is_ready(metrics: &Metrics, hook: Option<Hook>) -> bool {
-    metrics.sum("kxdns_synced", &[]) == 1.0 && hook.is_none_or(|hook| is_attached(metrics, hook))
+    metrics.sum("kxdns_synced", &[]) == 1.0 && hook.is_none_or(|hook| is_attached(metrics, hook, 1))
 }
 
 impl fmt::Display for Program {
