@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use domain::base::Rtype;
 
-use crate::state::{ENDPOINTS, Family, Number, Part, State, cluster_ip, endpoint_ip, endpoint_label, port};
+use crate::state::{Family, Number, PORTS, Part, State, cluster_ip, endpoint_ip, endpoint_label, endpoints, port};
 use crate::subject::{Asked, Subject, service_domain};
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
@@ -41,13 +41,12 @@ pub(crate) fn expect(asked: &Asked, states: &States) -> Said {
             reverse_endpoint(asked, states, family, number, endpoint)
         }
         (_, State::Absent) => Said::NxDomain,
-        (Subject::Service | Subject::Port, State::ClusterIp { address, port }) => of_cluster_ips(asked, address, port),
-        (Subject::Service | Subject::Port, _) => of_endpoints(asked, &endpoints(asked.slot, states)),
-        (Subject::Hostname | Subject::Dashed(..), _) => {
+        (Subject::Service | Subject::Port(_), _) => of_places(asked, &places(asked, states)),
+        (Subject::Hostname(_) | Subject::Dashed(..), _) => {
             let name = asked.name();
-            let mut endpoints = endpoints(asked.slot, states);
+            let mut endpoints = endpoints_of(asked.slot, states);
             endpoints.retain(|endpoint| endpoint.name == name);
-            of_endpoints(asked, &endpoints)
+            of_places(asked, &endpoints)
         }
     }
 }
@@ -59,48 +58,64 @@ pub(crate) fn depends(asked: &Asked, part: Part, service: State) -> bool {
         (Subject::ReverseClusterIp(..), _) => part == Part::Service,
         (Subject::ReverseEndpoint(family, ..), _) => part == Part::Slice(family),
         (_, Part::Service) => true,
-        (Subject::Service | Subject::Port, Part::Slice(_)) => service == State::Headless,
+        (Subject::Service | Subject::Port(_), Part::Slice(_)) => service == State::Headless,
         (Subject::Dashed(family, _), Part::Slice(other)) => service != State::Absent && family == other,
-        (Subject::Hostname, Part::Slice(_)) => service != State::Absent,
+        (Subject::Hostname(_), Part::Slice(_)) => service != State::Absent,
     }
 }
 
-/// A place behind a Service.
-struct Endpoint {
+/// An address behind a name, with its port.
+struct Place {
     name: String,
     address: IpAddr,
+    port_name: &'static str,
     port: u16,
 }
 
+impl Place {
+    fn new(name: String, address: IpAddr, number: Number) -> Place {
+        let (port_name, port) = port(number);
+        Place {
+            name,
+            address,
+            port_name,
+            port,
+        }
+    }
+}
+
+/// The places that a Service, or the port that is asked about, leads to.
+fn places(asked: &Asked, states: &States) -> Vec<Place> {
+    let name = service_domain(asked.slot);
+    let cluster_ip = |family, address, port| Place::new(name.clone(), cluster_ip(family, address), port);
+    let mut places = match states[Part::Service.index()] {
+        State::ClusterIp { address, port } => FAMILIES.map(|family| cluster_ip(family, address, port)).into(),
+        _ => endpoints_of(asked.slot, states),
+    };
+    if let Subject::Port(port) = asked.subject {
+        places.retain(|place| place.port_name == PORTS[port]);
+    }
+    places
+}
+
 /// The endpoints that are ready.
-fn endpoints(slot: usize, states: &States) -> Vec<Endpoint> {
-    let mut endpoints = Vec::new();
+fn endpoints_of(slot: usize, states: &States) -> Vec<Place> {
+    let mut places = Vec::new();
     for family in FAMILIES {
         if let State::Slice { number, ready: true } = states[Part::Slice(family).index()] {
-            endpoints.extend((0..ENDPOINTS).map(|endpoint| Endpoint {
-                name: format!("{}.{}", endpoint_label(family, number, endpoint), service_domain(slot)),
-                address: endpoint_ip(family, number, endpoint),
-                port: port(number),
+            places.extend(endpoints(number).map(|endpoint| {
+                let name = format!("{}.{}", endpoint_label(family, number, endpoint), service_domain(slot));
+                Place::new(name, endpoint_ip(family, number, endpoint), number)
             }));
         }
     }
-    endpoints
-}
-
-fn of_cluster_ips(asked: &Asked, address: Number, number: Number) -> Said {
-    let name = service_domain(asked.slot);
-    let places = FAMILIES.map(|family| Endpoint {
-        name: name.clone(),
-        address: cluster_ip(family, address),
-        port: port(number),
-    });
-    of_endpoints(asked, &places)
+    places
 }
 
 /// The records of the type that is asked for, of places that are reached under their own name or the one asked about.
-fn of_endpoints(asked: &Asked, places: &[Endpoint]) -> Said {
+fn of_places(asked: &Asked, places: &[Place]) -> Said {
     let owner = asked.name();
-    let addresses = |name: &dyn Fn(&Endpoint) -> String| -> BTreeSet<String> {
+    let addresses = |name: &dyn Fn(&Place) -> String| -> BTreeSet<String> {
         let records = places.iter().map(|place| (name(place), address_record(place.address)));
         records.map(|(name, record)| format!("{name} {record}")).collect()
     };
@@ -109,7 +124,7 @@ fn of_endpoints(asked: &Asked, places: &[Endpoint]) -> Said {
     }
     if asked.rtype == Rtype::SRV {
         let weight = (100 / places.len()).max(1);
-        let record = |place: &Endpoint| format!("{owner} SRV 0 {weight} {} {}", place.port, place.name);
+        let record = |place: &Place| format!("{owner} SRV 0 {weight} {} {}", place.port, place.name);
         return Said::Records {
             answer: places.iter().map(record).collect(),
             additional: addresses(&|place| place.name.clone()),

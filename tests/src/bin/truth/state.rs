@@ -12,11 +12,14 @@ pub(crate) const NAMESPACE: &str = "truth";
 /// How many Services there are, at most.
 pub(crate) const SLOTS: usize = 6;
 
-/// The hostname of the first endpoint of each slice. The second has none.
-pub(crate) const HOSTNAME: &str = "host";
+/// The hostnames that the first endpoint of a slice may have. The others have none.
+pub(crate) const HOSTNAMES: [&str; 2] = ["host", "other"];
 
-/// How many endpoints a slice has.
-pub(crate) const ENDPOINTS: u8 = 2;
+/// The names that a port may have.
+pub(crate) const PORTS: [&str; 2] = ["p", "q"];
+
+/// The most endpoints that a slice has.
+const MOST_ENDPOINTS: Number = 5;
 
 /// What tells a version from all others.
 pub(crate) type Number = u16;
@@ -98,16 +101,25 @@ pub(crate) fn endpoint_ip(family: Family, number: Number, endpoint: u8) -> IpAdd
 /// The label of an endpoint: its hostname, or its address.
 pub(crate) fn endpoint_label(family: Family, number: Number, endpoint: u8) -> String {
     match endpoint {
-        0 => HOSTNAME.to_owned(),
+        0 => one_of(HOSTNAMES, number).to_owned(),
         _ => endpoint_ip(family, number, endpoint)
             .to_string()
             .replace(['.', ':'], "-"),
     }
 }
 
-/// A port.
-pub(crate) fn port(number: Number) -> u16 {
-    1024 + number % 60_000
+/// The endpoints of a slice.
+pub(crate) fn endpoints(number: Number) -> impl Iterator<Item = u8> {
+    (0..=number % MOST_ENDPOINTS).map(|endpoint| endpoint as u8)
+}
+
+/// A port's name and number.
+pub(crate) fn port(number: Number) -> (&'static str, u16) {
+    (one_of(PORTS, number / 2), 1024 + number % 60_000)
+}
+
+fn one_of(names: [&'static str; 2], number: Number) -> &'static str {
+    names[usize::from(number % 2)]
 }
 
 /// The name of a Service.
@@ -159,17 +171,18 @@ fn slice(family: Family, number: Number, ready: bool) -> Value {
             "conditions": {"ready": ready},
         });
         if endpoint == 0 {
-            body["hostname"] = json!(HOSTNAME);
+            body["hostname"] = json!(endpoint_label(family, number, endpoint));
         }
         body
     };
     json!({
         "addressType": if family == Family::Ipv4 { "IPv4" } else { "IPv6" },
-        "endpoints": (0..ENDPOINTS).map(endpoint).collect::<Vec<_>>(),
+        "endpoints": endpoints(number).map(endpoint).collect::<Vec<_>>(),
         "ports": ports(number),
     })
 }
 
 fn ports(number: Number) -> Value {
-    json!([{"name": "p", "port": port(number), "protocol": "TCP"}])
+    let (name, port) = port(number);
+    json!([{"name": name, "port": port, "protocol": "TCP"}])
 }

@@ -8,7 +8,7 @@ use kxdns_tests::question::{Edns, Question};
 
 use crate::history::Truth;
 use crate::state::{
-    ENDPOINTS, Family, HOSTNAME, NAMESPACE, Number, Part, SLOTS, State, cluster_ip, endpoint_ip, endpoint_label,
+    Family, HOSTNAMES, NAMESPACE, Number, PORTS, Part, SLOTS, State, cluster_ip, endpoint_ip, endpoint_label,
     service_name,
 };
 
@@ -16,8 +16,10 @@ use crate::state::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Subject {
     Service,
-    Port,
-    Hostname,
+    /// One of the names that a port may have.
+    Port(usize),
+    /// One of the hostnames that an endpoint may have.
+    Hostname(usize),
     /// The second endpoint of a version of a slice, by its address.
     Dashed(Family, Number),
     /// The address of a version of a Service.
@@ -58,6 +60,8 @@ impl Asked {
         let extra = match random.below(4) {
             0 => Extra::Cookie,
             1 => Extra::Edns,
+            // All endpoints of both families may not fit.
+            _ if rtype == Rtype::SRV => Extra::Edns,
             _ => Extra::Nothing,
         };
         Asked {
@@ -73,8 +77,8 @@ impl Asked {
         let service = service_domain(self.slot);
         match self.subject {
             Subject::Service => service,
-            Subject::Port => format!("_p._tcp.{service}"),
-            Subject::Hostname => format!("{HOSTNAME}.{service}"),
+            Subject::Port(port) => format!("_{}._tcp.{service}", PORTS[port]),
+            Subject::Hostname(name) => format!("{}.{service}", HOSTNAMES[name]),
             Subject::Dashed(family, number) => format!("{}.{service}", endpoint_label(family, number, 1)),
             Subject::ReverseClusterIp(family, number) => reverse(cluster_ip(family, number)),
             Subject::ReverseEndpoint(family, number, endpoint) => reverse(endpoint_ip(family, number, endpoint)),
@@ -120,7 +124,7 @@ pub(crate) fn service_domain(slot: usize) -> String {
 fn pick_news(random: &mut Random, truth: &Truth) -> (usize, Subject, Rtype) {
     let (slot, part) = truth.news(random.any() as usize);
     let family = random.pick([Family::Ipv4, Family::Ipv6]);
-    let endpoint = random.below(ENDPOINTS.into()) as u8;
+    let endpoint = random.below(3) as u8;
     let states = [0, 1].map(|back| truth.slot(slot).recent(part, back));
     // What has gone is told apart by what was there before.
     let number = states.into_iter().flatten().find_map(State::address);
@@ -128,7 +132,7 @@ fn pick_news(random: &mut Random, truth: &Truth) -> (usize, Subject, Rtype) {
         (Part::Slice(family), Some(number)) => (Subject::ReverseEndpoint(family, number, endpoint), Rtype::PTR),
         (Part::Service, Some(number)) if random.once_in(2) => (Subject::ReverseClusterIp(family, number), Rtype::PTR),
         (Part::Service, _) => (Subject::Service, random.pick([Rtype::A, Rtype::AAAA, Rtype::SRV])),
-        (Part::Slice(_), None) => (Subject::Hostname, Rtype::A),
+        (Part::Slice(_), None) => (Subject::Hostname(random.below(HOSTNAMES.len())), Rtype::A),
     };
     (slot, subject, rtype)
 }
@@ -140,8 +144,11 @@ fn pick_any(random: &mut Random, truth: &Truth) -> (usize, Subject, Rtype) {
     let known = match random.below(16) {
         0..6 => Some((Subject::Service, address)),
         6..8 => Some((Subject::Service, Rtype::SRV)),
-        8..10 => Some((Subject::Port, Rtype::SRV)),
-        10..12 => Some((Subject::Hostname, address)),
+        8..10 => Some((
+            Subject::Port(random.below(PORTS.len())),
+            random.pick([Rtype::SRV, Rtype::SRV, address]),
+        )),
+        10..12 => Some((Subject::Hostname(random.below(HOSTNAMES.len())), address)),
         12 => Some((Subject::Nobody, address)),
         13 => Some((Subject::Nothing, address)),
         14 => recent_slice(random, truth, slot, family).map(|number| (Subject::Dashed(family, number), address)),
