@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use dns_userspace::kernel::hook::Hook;
 
 use crate::dns::{Question, Reply, await_reply};
 use crate::metrics::Metrics;
@@ -78,6 +79,15 @@ impl<'a> Agent<'a> {
         })
     }
 
+    /// Waits until so many links have this hook's program.
+    pub fn await_attached(&mut self, hook: Hook, links: usize) -> Result<()> {
+        let node = self.node;
+        self.process.await_that("its hook", ATTACH_LIMIT, || {
+            let metrics = Metrics::scrape(node, METRICS)?;
+            Ok(is_attached(&metrics, hook, links).then_some(()))
+        })
+    }
+
     /// Reads the agent's metrics.
     pub fn metrics(&self) -> Result<Metrics> {
         Metrics::scrape(self.node, METRICS)
@@ -128,4 +138,9 @@ impl<'a> Agent<'a> {
         ensure!(status.success(), "kxdns ended with {status} on SIGTERM:\n{output}");
         Ok(())
     }
+}
+
+/// Whether so many links have this hook's program, by the agent's metrics.
+pub fn is_attached(metrics: &Metrics, hook: Hook, links: usize) -> bool {
+    metrics.sum("kxdns_links", &[("hook", hook.name())]) == links as f64
 }

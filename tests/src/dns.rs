@@ -1,7 +1,7 @@
 //! Questions and replies for tests: built and read by the `domain` crate, which the programs under test do not decide.
 
-use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -154,6 +154,27 @@ pub fn ask_by(socket: &UdpSocket, question: &Question, id: u16, limit: Duration)
         }
     }
     Ok(None)
+}
+
+/// Sends a message over TCP and reads the reply to it.
+pub fn exchange_on(stream: &mut TcpStream, message: &[u8]) -> io::Result<Vec<u8>> {
+    stream.write_all(&framed(message))?;
+    read_framed(stream)
+}
+
+/// A message as it goes over TCP, with its length before it.
+pub fn framed(message: &[u8]) -> Vec<u8> {
+    let length = message.len() as u16;
+    [&length.to_be_bytes(), message].concat()
+}
+
+/// Reads a message that has its length before it.
+pub fn read_framed(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut message)?;
+    Ok(message)
 }
 
 /// Asks by a connected socket until anybody answers.

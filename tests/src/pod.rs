@@ -1,6 +1,6 @@
 //! A pod: a namespace whose only link, `eth0`, leads to its node.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 
@@ -43,6 +43,7 @@ pub struct Pod {
     namespace: Namespace,
     node_link: String,
     ipv4: Ipv4Addr,
+    ipv6: Ipv6Addr,
 }
 
 impl Pod {
@@ -51,6 +52,7 @@ impl Pod {
             namespace,
             node_link,
             ipv4: spec.ipv4,
+            ipv6: spec.ipv6,
         }
     }
 
@@ -67,6 +69,11 @@ impl Pod {
     /// The pod's IPv4 address.
     pub fn ipv4(&self) -> Ipv4Addr {
         self.ipv4
+    }
+
+    /// Both of the pod's addresses.
+    pub fn addresses(&self) -> [IpAddr; 2] {
+        [self.ipv4.into(), self.ipv6.into()]
     }
 
     /// Writes the resolv.conf that the kubelet gives to a pod of this Kubernetes namespace.

@@ -21,6 +21,10 @@ pub(crate) struct Scope {
     /// The only Corefile that is used, by its name; by default they take turns.
     #[arg(long, value_name = "NAME")]
     corefile: Option<String>,
+    /// The hooks through which kxdns is asked from a pod, in turns: names of `kxdns run --attach`, or `all`. By default
+    /// its server is asked alone.
+    #[arg(long, value_name = "HOOK", num_args = 1.., value_delimiter = ',')]
+    hook: Vec<String>,
     /// Where each difference is written into a file, too.
     #[arg(long, value_name = "FOLDER")]
     reports: Option<String>,
@@ -42,8 +46,10 @@ impl Scope {
         let given = options
             .into_iter()
             .filter_map(|(name, value)| Some([name.to_owned(), value?]));
+        let hooks = self.hook.iter().map(|hook| format!("--hook={hook}"));
         given
             .flatten()
+            .chain(hooks)
             .chain(self.itself.then(|| "--itself".to_owned()))
             .collect()
     }

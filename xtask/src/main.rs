@@ -18,6 +18,7 @@ mod lint;
 mod setup;
 mod step;
 mod test;
+mod truth;
 mod workspace;
 
 use std::process::ExitCode;
@@ -74,6 +75,12 @@ enum Task {
         #[command(flatten)]
         scope: differential::Scope,
     },
+    /// Changes Services as fast as the API server takes it while pods ask about them, as root, and fails if a reply is
+    /// not true at the time.
+    Truth {
+        #[command(flatten)]
+        scope: truth::Scope,
+    },
     /// Fuzzes what reads bytes: the Corefile, objects, names, frames, the rules. The ordinary tests replay its corpora.
     Fuzz {
         /// One of `tests/fuzz/fuzz_targets`; all of them unless it is given.
@@ -107,6 +114,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Hostile(messages) => hostile::run(&steps, &messages),
         Task::Bench { benchmark } => bench::run(&steps, &benchmark),
         Task::Differential { scope } => differential::run(&steps, &scope),
+        Task::Truth { scope } => truth::run(&steps, &scope),
         Task::Fuzz { target, seconds } => fuzz::run(&steps, target.as_deref(), seconds),
         Task::Ci => ci::run(&steps),
     }

@@ -1,4 +1,4 @@
-//! The agent's server on the loopback interface, with objects given, and an upstream that answers from a short list.
+//! The agent's server on the loopback interface, with objects given, and the recorded upstream.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -12,22 +12,17 @@ use dns_userspace::cluster::Event;
 use dns_userspace::metrics::ServerMetrics;
 use dns_userspace::settings::Settings;
 use dns_userspace::{corefile, server};
-use domain::base::iana::{Class, Rcode, Rtype};
-use domain::base::name::ToName as _;
-use domain::base::{Message, MessageBuilder, Name, Serial, Ttl};
-use domain::rdata::{A, Aaaa, Soa};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::recorded::{OWN_ADDRESSES, UPSTREAM};
+use super::upstream::answer;
+
 /// Long enough for a reply on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where the recorded CoreDNS listened, and what it was told of its own addresses.
-const RECORDED_UPSTREAM: &str = "127.0.0.1:5399";
-const OWN_ADDRESSES: [&str; 3] = ["192.0.2.2", "fd00::2", "fe80::fc:ff:fe00:1"];
 
 /// A running server.
 pub(crate) struct Server {
@@ -41,7 +36,7 @@ impl Server {
     pub(crate) async fn start(number: usize, corefile: &str, events: &[Event]) -> Result<Self> {
         let host = IpAddr::V4(Ipv4Addr::new(127, 53, 0, u8::try_from(number)? + 1));
         let upstream = start_upstream(SocketAddr::new(host, 5399)).await?;
-        let corefile = corefile.replace(RECORDED_UPSTREAM, &upstream.to_string());
+        let corefile = corefile.replace(UPSTREAM, &upstream.to_string());
         let settings = settings(&corefile)?;
         let mut zones = settings.zone_table();
         for event in events {
@@ -128,48 +123,4 @@ async fn start_upstream(address: SocketAddr) -> Result<SocketAddr> {
         anyhow::Ok(())
     });
     Ok(address)
-}
-
-/// What the recorded upstream answered: a few names, and NXDOMAIN with the root's SOA for all others.
-fn answer(query: &[u8]) -> Result<Vec<u8>> {
-    let query = Message::from_slice(query).context("no message")?;
-    let question = query.sole_question()?;
-    let name: Name<Vec<u8>> = question.qname().to_name();
-    let text = name.to_string().to_lowercase();
-    let rcode = match text.trim_end_matches('.') {
-        "www.example.com" | "short.example.com" => Rcode::NOERROR,
-        "sf.example.com" => Rcode::SERVFAIL,
-        _ => Rcode::NXDOMAIN,
-    };
-    let mut builder = MessageBuilder::new_vec().start_answer(query, rcode)?;
-    builder.header_mut().set_ra(true);
-    match (text.trim_end_matches('.'), question.qtype()) {
-        ("www.example.com", Rtype::A) => builder.push((&name, 300, A::from_octets(93, 184, 216, 34)))?,
-        ("www.example.com", Rtype::AAAA) => builder.push((&name, 120, Aaaa::new("2606:2800::1".parse()?)))?,
-        ("short.example.com", Rtype::A) => builder.push((&name, 1, A::from_octets(1, 1, 1, 1)))?,
-        _ => {}
-    }
-    let mut builder = builder.authority();
-    if rcode == Rcode::NXDOMAIN && text.trim_end_matches('.') != "nosoa.example.com" {
-        let [mname, rname] = ["a.root-servers.net", "n"].map(|name| name.parse::<Name<Vec<u8>>>());
-        let seconds = Ttl::from_secs;
-        let soa = Soa::new(
-            mname?,
-            rname?,
-            Serial(1),
-            seconds(1800),
-            seconds(900),
-            seconds(604_800),
-            seconds(86_400),
-        );
-        builder.push((Name::root_slice(), Class::IN, 86_400, soa))?;
-    }
-    let mut builder = builder.additional();
-    if let Some(opt) = query.opt() {
-        builder.opt(|reply| {
-            reply.set_udp_payload_size(opt.udp_payload_size());
-            Ok(())
-        })?;
-    }
-    Ok(builder.finish())
 }

@@ -1,21 +1,22 @@
 //! Asks one server many questions: over UDP with many in flight, over TCP by one connection after the other.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::resume_unwind;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use kxdns_tests::client::{Door, MTU, is_by_kernel};
 use kxdns_tests::namespace::Namespace;
 
-use crate::meaning::Reply;
-use crate::question::Question;
 use crate::tcp;
+use kxdns_tests::meaning::Reply;
+use kxdns_tests::question::Question;
 
 /// Where a server listens, as seen from its own namespace.
-pub(crate) const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const PORT: u16 = 53;
 
 const IN_FLIGHT: usize = 64;
 /// How long a question waits before it is sent again; after the last of these it has no reply.
@@ -26,11 +27,31 @@ const PATIENCE: [Duration; 3] = [
 ];
 const TICK: Duration = Duration::from_millis(20);
 
-/// Asks a server from inside its namespace.
+/// A reply, and who has sent it.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) reply: Reply,
+    /// Whether the kernel has sent it. Of what is asked over loopback, this says nothing.
+    pub(crate) by_kernel: bool,
+    /// The bytes of a datagram.
+    pub(crate) length: usize,
+}
+
+const NOTHING: Told = Told {
+    reply: Reply::Silence,
+    by_kernel: false,
+    length: 0,
+};
+
+/// Asks a server from a namespace.
 pub(crate) struct Asker<'a> {
     namespace: &'a Namespace,
-    socket: UdpSocket,
+    /// The addresses that are asked. It follows from a question which of them it goes to.
+    servers: Vec<IpAddr>,
+    door: Door,
     next_id: u16,
+    /// How many questions had to be sent again.
+    pub(crate) repeated: usize,
     /// The addresses of the server's pod, and the scope of each.
     own: Vec<(String, String)>,
 }
@@ -43,41 +64,60 @@ struct Waiting {
 }
 
 impl<'a> Asker<'a> {
-    pub(crate) fn new(namespace: &'a Namespace) -> Result<Asker<'a>> {
-        let own = addresses_of(namespace)?;
-        let socket = namespace.udp_to(SERVER)?;
-        socket.set_read_timeout(Some(TICK))?;
+    /// Asks a server over loopback.
+    pub(crate) fn beside(server: &'a Namespace) -> Result<Asker<'a>> {
+        Asker::new(server, server, vec![LOOPBACK])
+    }
+
+    /// Asks a server at these addresses from a [`kxdns_tests::client::Client`].
+    pub(crate) fn from(client: &'a Namespace, server: &Namespace, servers: Vec<IpAddr>) -> Result<Asker<'a>> {
+        Asker::new(client, server, servers)
+    }
+
+    fn new(namespace: &'a Namespace, server: &Namespace, servers: Vec<IpAddr>) -> Result<Asker<'a>> {
         Ok(Asker {
             namespace,
-            socket,
+            servers,
+            door: Door::open(namespace, TICK)?,
             next_id: 0,
-            own,
+            repeated: 0,
+            own: addresses_of(server)?,
         })
     }
 
     /// The replies, in the order of the questions.
-    pub(crate) fn ask_all(&mut self, questions: &[Question]) -> Result<Vec<Reply>> {
-        let mut replies = vec![Reply::Silence; questions.len()];
+    pub(crate) fn ask_all(&mut self, questions: &[Question]) -> Result<Vec<Told>> {
+        let mut replies = vec![NOTHING; questions.len()];
         let (tcp, udp): (Vec<usize>, Vec<usize>) = (0..questions.len()).partition(|place| questions[*place].tcp);
-        let namespace = self.namespace;
+        let (namespace, servers) = (self.namespace, self.servers.clone());
         let over_tcp = thread::scope(|scope| {
-            let over_tcp = scope.spawn(|| tcp::ask(namespace, questions, &tcp));
+            let over_tcp = scope.spawn(|| ask_tcp(namespace, &servers, questions, &tcp));
             self.ask_udp(questions, &udp, &mut replies)?;
             over_tcp.join().unwrap_or_else(|panic| resume_unwind(panic))
         });
         for (place, reply) in over_tcp? {
-            replies[place] = reply;
+            replies[place].reply = reply;
         }
-        replies.iter_mut().for_each(|reply| reply.hide_own(&self.own));
+        replies.iter_mut().for_each(|told| told.reply.hide_own(&self.own));
         Ok(replies)
     }
 
-    pub(crate) fn ask(&mut self, question: &Question) -> Result<Reply> {
+    pub(crate) fn ask(&mut self, question: &Question) -> Result<Told> {
         let replies = self.ask_all(std::slice::from_ref(question))?;
-        Ok(replies.into_iter().next().unwrap_or(Reply::Silence))
+        Ok(replies.into_iter().next().unwrap_or(NOTHING))
     }
 
-    fn ask_udp(&mut self, questions: &[Question], places: &[usize], replies: &mut [Reply]) -> Result<()> {
+    /// How many bytes a reply to the question can have without being cut into fragments; over loopback any number.
+    pub(crate) fn room(&self, question: &Question) -> Option<usize> {
+        let headers = match server_for(&self.servers, question) {
+            LOOPBACK => return None,
+            IpAddr::V4(_) => 20 + 8,
+            IpAddr::V6(_) => 40 + 8,
+        };
+        (!question.tcp).then_some(MTU - headers)
+    }
+
+    fn ask_udp(&mut self, questions: &[Question], places: &[usize], replies: &mut [Told]) -> Result<()> {
         let mut waiting = BTreeMap::new();
         let mut places = places.iter();
         let mut buffer = vec![0; 65536];
@@ -90,8 +130,8 @@ impl<'a> Asker<'a> {
             if waiting.is_empty() {
                 return Ok(());
             }
-            if let Some(length) = self.receive(&mut buffer)? {
-                take_reply(&buffer[..length], &mut waiting, replies);
+            if let Some((message, from)) = self.door.receive(&mut buffer)? {
+                self.take_reply(message, from, questions, &mut waiting, replies);
             } else {
                 self.send_again(questions, &mut waiting)?;
             }
@@ -107,7 +147,7 @@ impl<'a> Asker<'a> {
     }
 
     /// Sends again what has waited too long, and gives up what was sent often enough.
-    fn send_again(&self, questions: &[Question], waiting: &mut BTreeMap<u16, Waiting>) -> Result<()> {
+    fn send_again(&mut self, questions: &[Question], waiting: &mut BTreeMap<u16, Waiting>) -> Result<()> {
         for (id, wait) in waiting.iter_mut() {
             if PATIENCE
                 .get(wait.tries)
@@ -117,6 +157,7 @@ impl<'a> Asker<'a> {
                 wait.since = Instant::now();
                 if wait.tries < PATIENCE.len() {
                     self.send(&questions[wait.place], *id)?;
+                    self.repeated += 1;
                 }
             }
         }
@@ -125,21 +166,66 @@ impl<'a> Asker<'a> {
     }
 
     fn send(&self, question: &Question, id: u16) -> Result<()> {
-        match self.socket.send(&question.to_message(id)) {
-            Ok(_) => Ok(()),
-            // A server that is about to start: the same as a lost question.
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let server = server_for(&self.servers, question);
+        self.door.send(server, &question.to_message(id))
     }
 
-    fn receive(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
-        match self.socket.recv(buffer) {
-            Ok(length) => Ok(Some(length)),
-            Err(error) if is_silence(error.kind()) => Ok(None),
-            Err(error) => Err(error.into()),
+    /// Takes a reply from whom the question was sent to; anybody else's is none, nor is a second one.
+    fn take_reply(
+        &self,
+        bytes: &[u8],
+        from: SocketAddr,
+        questions: &[Question],
+        waiting: &mut BTreeMap<u16, Waiting>,
+        replies: &mut [Told],
+    ) {
+        let id = bytes.first_chunk().map(|id| u16::from_be_bytes(*id));
+        let Some((id, place)) = id.and_then(|id| Some((id, waiting.get(&id)?.place))) else {
+            return;
+        };
+        let question = &questions[place];
+        if let Some(by_kernel) = is_by_kernel(from, server_for(&self.servers, question)) {
+            waiting.remove(&id);
+            replies[place] = Told {
+                reply: read(question, bytes),
+                by_kernel,
+                length: bytes.len(),
+            };
         }
     }
+}
+
+/// Reads a reply over UDP, which is not to be longer than its client can take.
+fn read(question: &Question, bytes: &[u8]) -> Reply {
+    match question.limit() {
+        limit if bytes.len() > limit => Reply::Broken(format!("{} bytes of {limit} allowed", bytes.len())),
+        _ => Reply::read(bytes),
+    }
+}
+
+fn ask_tcp(
+    namespace: &Namespace,
+    servers: &[IpAddr],
+    questions: &[Question],
+    places: &[usize],
+) -> Result<BTreeMap<usize, Reply>> {
+    let mut replies = BTreeMap::new();
+    for server in servers {
+        let is_asked = |place: &usize| server_for(servers, &questions[*place]) == *server;
+        let places: Vec<usize> = places.iter().copied().filter(is_asked).collect();
+        let server = SocketAddr::from((*server, PORT));
+        replies.extend(tcp::ask(namespace, server, questions, &places)?);
+    }
+    Ok(replies)
+}
+
+/// The server that a question goes to: always the same, so that a difference can be seen again.
+fn server_for(servers: &[IpAddr], question: &Question) -> IpAddr {
+    let sum = question
+        .to_message(0)
+        .iter()
+        .fold(0, |sum: usize, byte| sum + usize::from(*byte));
+    servers.get(sum % servers.len().max(1)).copied().unwrap_or(LOOPBACK)
 }
 
 /// All addresses of a namespace and how far each reaches, as `ip` tells them: `1: lo    inet 127.0.0.1/8 scope host lo ...`.
@@ -152,17 +238,4 @@ fn addresses_of(namespace: &Namespace) -> Result<Vec<(String, String)>> {
         Some((address, scope))
     };
     Ok(told.lines().filter_map(address).collect())
-}
-
-fn is_silence(kind: ErrorKind) -> bool {
-    use ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
-    matches!(kind, ConnectionRefused | Interrupted | TimedOut | WouldBlock)
-}
-
-fn take_reply(bytes: &[u8], waiting: &mut BTreeMap<u16, Waiting>, replies: &mut [Reply]) {
-    let id = bytes.first_chunk().map(|id| u16::from_be_bytes(*id));
-    // A second reply to a question that was sent twice finds nobody.
-    if let Some(wait) = id.and_then(|id| waiting.remove(&id)) {
-        replies[wait.place] = Reply::read(bytes);
-    }
 }

@@ -6,8 +6,8 @@ use crate::deviations::{
     is_text_of_a_level,
 };
 use crate::known::Known;
-use crate::meaning::Reply;
-use crate::question::Question;
+use kxdns_tests::meaning::Reply;
+use kxdns_tests::question::Question;
 
 /// Two replies to one question.
 pub(crate) struct Case<'a> {

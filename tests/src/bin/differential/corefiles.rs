@@ -1,6 +1,6 @@
 //! The Corefiles under which both servers are compared, by name. Both get the same text.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A Corefile, but for its paths and addresses.
 pub(crate) struct Corefile {
@@ -134,7 +134,8 @@ impl Corefile {
             && !hidden.is_some_and(|names| names.split(", ").any(|name| name == namespace))
     }
 
-    fn zones(&self) -> &'static str {
+    /// The zones of `kubernetes`, between spaces.
+    pub(crate) fn zones(&self) -> &'static str {
         match self.name {
             "bound" => "in-addr.arpa cluster.local ip6.arpa",
             _ if self.imports() => "cluster.local clusterset.local in-addr.arpa ip6.arpa",
@@ -147,10 +148,15 @@ impl Corefile {
         self.zones().split(' ').next().unwrap_or_default()
     }
 
-    /// The text, for a kubeconfig and the address of the upstream.
-    pub(crate) fn text(&self, kubeconfig: &str, upstream: Ipv4Addr) -> String {
+    /// The text, for a kubeconfig, the address of the upstream and those that the server is reached at from outside.
+    pub(crate) fn text(&self, kubeconfig: &str, upstream: Ipv4Addr, own: &[IpAddr]) -> String {
         let options: String = self.options.iter().map(|line| format!("        {line}\n")).collect();
-        let plugins: String = self.plugins.iter().map(|line| format!("    {line}\n")).collect();
+        let own: String = own.iter().map(|address| format!(" {address}")).collect();
+        let plugins = self.plugins.iter().map(|line| match line.strip_prefix("bind") {
+            Some(_) => format!("    {line}{own}\n"),
+            None => format!("    {line}\n"),
+        });
+        let plugins: String = plugins.collect();
         let zones = self.zones();
         format!(
             ".:53 {{\n    errors\n    health {{\n        lameduck 5s\n    }}\n    ready\n    \

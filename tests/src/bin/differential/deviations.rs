@@ -5,8 +5,8 @@ use domain::base::Rtype;
 use domain::base::iana::OptRcode;
 
 use crate::compare::{CLUSTER, CLUSTER_SET, Case, labels_below};
-use crate::meaning::{Fact, Meaning, Reply};
-use crate::question::Question;
+use kxdns_tests::meaning::{Fact, Meaning, Reply};
+use kxdns_tests::question::Question;
 
 /// The zones, from right to left.
 const ZONES: [[&str; 2]; 4] = [CLUSTER, CLUSTER_SET, ["arpa", "in-addr"], ["arpa", "ip6"]];

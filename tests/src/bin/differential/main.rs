@@ -16,12 +16,11 @@ mod dice;
 mod generate;
 mod imports;
 mod known;
-mod meaning;
-mod question;
 mod questions;
 mod report;
 mod round;
 mod settle;
+mod share;
 mod shrink;
 mod stage;
 mod tcp;
@@ -37,6 +36,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use dns_userspace::kernel::hook::Hook;
 use kxdns_tests::figures::tell;
 use kxdns_tests::namespace::close_all;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -65,12 +65,36 @@ struct Arguments {
     /// The only Corefile that is used; by default they take turns.
     #[arg(long, value_name = "NAME", value_parser = Corefile::ALL.map(|corefile| corefile.name))]
     corefile: Option<String>,
+    /// The hooks through which kxdns is asked, in turns: names of `kxdns run --attach`, or `all`. By default its server
+    /// is asked alone.
+    #[arg(long, value_name = "HOOK", num_args = 1.., value_delimiter = ',', value_parser = hook_names())]
+    hook: Vec<String>,
     /// Where each difference is written into a file, too.
     #[arg(long, value_name = "FOLDER")]
     reports: Option<PathBuf>,
     /// Compares CoreDNS with itself, which shows that the comparison is sound.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "hook")]
     itself: bool,
+}
+
+const ALL_HOOKS: &str = "all";
+
+fn hook_names() -> Vec<&'static str> {
+    Hook::ALL.map(Hook::name).into_iter().chain([ALL_HOOKS]).collect()
+}
+
+impl Arguments {
+    /// What is compared with CoreDNS in the cluster of this seed.
+    fn other(&self, seed: usize) -> Program {
+        if self.itself {
+            return Program::CoreDns;
+        }
+        let is_named = |hook: &Hook| self.hook.iter().any(|name| name == hook.name() || name == ALL_HOOKS);
+        let hooks: Vec<Hook> = Hook::ALL.into_iter().filter(is_named).collect();
+        // Each Corefile meets each hook: the turns are shifted whenever those of the Corefiles begin anew.
+        let turn = seed + seed / Corefile::ALL.len();
+        Program::Kxdns(hooks.get(turn % hooks.len().max(1)).copied())
+    }
 }
 
 fn main() -> ExitCode {
@@ -98,8 +122,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
         let outcome = play(&stage, &mut writer, &mut plan, &mut report, &mut totals);
         outcome.with_context(|| format!("seed {seed}, Corefile {}", plan.corefile.name))?;
         tell(&format!(
-            "seed {seed}, Corefile {}: {} questions, {} differences after {:.0} s",
+            "seed {seed}, Corefile {}, {}: {} questions, {} differences after {:.0} s",
             plan.corefile.name,
+            plan.other,
             totals.questions,
             totals.differences,
             start.elapsed().as_secs_f64()
@@ -120,11 +145,7 @@ fn plan(arguments: &Arguments, seed: u64) -> Result<Plan<'static>> {
     Ok(Plan {
         seed,
         corefile,
-        other: if arguments.itself {
-            Program::CoreDns
-        } else {
-            Program::Kxdns
-        },
+        other: arguments.other(seed as usize),
         questions: arguments.questions / arguments.clusters.max(1) as usize,
         known: Known::default(),
     })

@@ -9,10 +9,11 @@ use domain::base::Rtype;
 use kxdns_tests::figures::tell;
 
 use crate::compare::aspects;
-use crate::meaning::Reply;
-use crate::question::Question;
 use crate::round::Plan;
+use crate::stage::Program;
 use crate::world::World;
+use kxdns_tests::meaning::Reply;
+use kxdns_tests::question::Question;
 
 /// How many sorts of differences are looked into of those in the same aspects, and of all.
 const ALIKE: usize = 4;
@@ -56,7 +57,7 @@ impl Report {
     pub(crate) fn passing(&self, plan: &Plan<'_>, question: &Question, replies: &[Reply; 2]) -> Result<()> {
         let [coredns, other] = replies;
         tell(&format!(
-            "PASSING DIFFERENCE in {}\n{question}\n\nCoreDNS: {coredns}\n{:?}: {other}\nagain: {}\n",
+            "PASSING DIFFERENCE in {}\n{question}\n\nCoreDNS: {coredns}\n{}: {other}\nagain: {}\n",
             aspects(coredns, other).join(", "),
             plan.other,
             command(plan)
@@ -73,7 +74,7 @@ impl Report {
     ) -> Result<()> {
         let [coredns, other] = replies;
         let mut text = format!(
-            "DIFFERENCE in {} under the Corefile {}\n{question}\n\nCoreDNS: {coredns}\n{:?}: {other}\n",
+            "DIFFERENCE in {} under the Corefile {}\n{question}\n\nCoreDNS: {coredns}\n{}: {other}\n",
             aspects(coredns, other).join(", "),
             plan.corefile.name,
             plan.other
@@ -117,8 +118,12 @@ fn sort_of(question: &Question, [coredns, other]: &[Reply; 2]) -> String {
 }
 
 fn command(plan: &Plan<'_>) -> String {
+    let hook = match plan.other {
+        Program::Kxdns(Some(hook)) => format!(" --hook {hook}"),
+        _ => String::new(),
+    };
     format!(
-        "cargo xtask differential --seed {} --clusters 1 --questions {} --corefile {}",
+        "cargo xtask differential --seed {} --clusters 1 --questions {} --corefile {}{hook}",
         plan.seed, plan.questions, plan.corefile.name
     )
 }

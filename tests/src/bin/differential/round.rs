@@ -2,21 +2,23 @@
 
 use std::thread;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
+use crate::ask::Told;
 use crate::compare::{Case, Verdict, aspects, compare};
 use crate::corefiles::Corefile;
 use crate::generate::{Maker, change, generate};
 use crate::known::Known;
-use crate::meaning::Reply;
-use crate::question::Question;
 use crate::questions::questions;
 use crate::report::Report;
+use crate::share::Share;
 use crate::shrink::shrink;
 use crate::stage::{Program, Server, Stage};
 use crate::totals::Totals;
 use crate::world::World;
 use crate::writer::Writer;
+use kxdns_tests::meaning::Reply;
+use kxdns_tests::question::Question;
 
 /// How often the objects of a cluster change while it is asked about.
 pub(crate) const BATCHES: usize = 5;
@@ -112,19 +114,73 @@ fn ask_both(
     let [first, second] = servers;
     let (coredns, other) = thread::scope(|scope| {
         let coredns = scope.spawn(|| first.asker.ask_all(asked));
-        let other = second.asker.ask_all(asked);
+        let other = ask_other(second, plan, asked, &mut totals.share);
         (coredns.join(), other)
     });
     let coredns = coredns.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let mut found = Vec::new();
-    for ((question, coredns), other) in asked.iter().zip(&coredns).zip(&other?) {
+    for ((question, coredns), other) in asked.iter().zip(coredns).zip(other?) {
+        let replies = complete([first, second], question, [coredns, other], totals)?;
+        let [coredns, other] = &replies;
         let verdict = plan.compare(question, coredns, other);
         totals.count(question, coredns, verdict);
         if verdict == Verdict::Different {
-            found.push((question.clone(), [coredns.clone(), other.clone()]));
+            found.push((question.clone(), replies));
         }
     }
     Ok(found)
+}
+
+/// Asks what is compared with CoreDNS, and takes down what of it the kernel has answered.
+fn ask_other(server: &mut Server<'_>, plan: &Plan<'_>, asked: &[Question], share: &mut Share) -> Result<Vec<Told>> {
+    let Program::Kxdns(Some(_)) = server.program else {
+        return server.asker.ask_all(asked);
+    };
+    let (before, repeated) = (server.metrics()?, server.asker.repeated);
+    let told = server.asker.ask_all(asked)?;
+    let counted = share.count_metrics(&before, &server.metrics()?);
+    let seen = told.iter().filter(|told| told.by_kernel).count();
+    // What was sent again may have been answered twice.
+    ensure!(
+        counted == seen || server.asker.repeated > repeated,
+        "the kernel says to have answered {counted} questions, and {seen} of its answers have come"
+    );
+    for (question, told) in asked.iter().zip(&told) {
+        share.count(plan.corefile, question, told);
+    }
+    Ok(told)
+}
+
+/// Both replies as they are compared: where one of them was cut for a reason that the other one does not have, it is to
+/// say over TCP what the other one says.
+fn complete(
+    [first, second]: [&mut Server<'_>; 2],
+    question: &Question,
+    [coredns, other]: [Told; 2],
+    totals: &mut Totals,
+) -> Result<[Reply; 2]> {
+    let over_tcp = Question {
+        tcp: true,
+        ..question.clone()
+    };
+    match (is_cut(&coredns), is_cut(&other)) {
+        // The kernel compresses its replies better, so that more of them fit.
+        (Some(true), Some(false)) if other.by_kernel => {
+            totals.uncut += 1;
+            Ok([first.asker.ask(&over_tcp)?.reply, other.reply])
+        }
+        // kxdns sends no fragments.
+        (Some(false), Some(true)) if second.asker.room(question).is_some_and(|room| coredns.length > room) => {
+            totals.too_long += 1;
+            Ok([coredns.reply, second.asker.ask(&over_tcp)?.reply])
+        }
+        _ => Ok([coredns.reply, other.reply]),
+    }
+}
+
+/// `None` if it is no message.
+fn is_cut(told: &Told) -> Option<bool> {
+    told.reply.meaning().map(|meaning| meaning.truncated)
 }
 
 /// Looks into a difference of a new sort: asks once more, and reduces the cluster to what shows it.
@@ -153,7 +209,8 @@ fn examine<'a>(
 
 pub(crate) fn ask_once(servers: &mut [Server<'_>; 2], question: &Question) -> Result<[Reply; 2]> {
     let [first, second] = servers;
-    Ok([first.asker.ask(question)?, second.asker.ask(question)?])
+    let told = [first.asker.ask(question)?, second.asker.ask(question)?];
+    complete([first, second], question, told, &mut Totals::default())
 }
 
 pub(crate) fn differ(plan: &Plan<'_>, question: &Question, [coredns, other]: &[Reply; 2]) -> bool {

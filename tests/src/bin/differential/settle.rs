@@ -13,10 +13,10 @@ use serde_json::json;
 use crate::corefiles::Corefile;
 use crate::generate::pods::FINALIZER;
 use crate::generate::slices::{IMPORT_NAME, SERVICE_NAME, SOURCE_CLUSTER};
-use crate::meaning::{Meaning, Reply};
-use crate::question::Question;
 use crate::stage::Server;
 use crate::world::{Key, Kind, MARKERS, World};
+use kxdns_tests::meaning::{Meaning, Reply};
+use kxdns_tests::question::Question;
 
 const LIMIT: Duration = Duration::from_secs(20);
 

@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use crate::compare;
-use crate::question::Question;
 use crate::round::{Plan, ask_once, differ, forget};
 use crate::stage::Server;
 use crate::world::{Key, World};
 use crate::writer::Writer;
+use kxdns_tests::question::Question;
 
 /// Leaves objects out, all at first and one at a time at last, as long as the difference stays. The cluster is
 /// as before afterwards.

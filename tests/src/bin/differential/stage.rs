@@ -1,12 +1,16 @@
 //! Where the comparison is played: a node with a control plane, an upstream and a pod for each of the two servers.
 
-use std::net::Ipv4Addr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use dns_userspace::kernel::hook::Hook;
 use kube::api::PostParams;
 use kube::{Api, Client};
-use kxdns_tests::agent::METRICS;
+use kxdns_tests::agent::{METRICS, is_attached};
+use kxdns_tests::client;
 use kxdns_tests::cluster::{Cluster, User, object};
 use kxdns_tests::kube_proxy::create_kube_dns;
 use kxdns_tests::metrics::Metrics;
@@ -20,10 +24,10 @@ use serde_json::json;
 use crate::ask::Asker;
 use crate::corefiles::Corefile;
 use crate::generate::pods::NODE;
-use crate::meaning::Reply;
-use crate::question::Question;
 use crate::world::{Key, Kind, World};
 use crate::{apply, imports, upstream};
+use kxdns_tests::meaning::Reply;
+use kxdns_tests::question::Question;
 
 const COREFILE: &str = "/run/dns/Corefile";
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -33,13 +37,16 @@ const KUBE_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
     CoreDns,
-    Kxdns,
+    /// Asked through the kernel where there is a hook, else its server alone.
+    Kxdns(Option<Hook>),
 }
 
 /// All that runs but the two servers.
 pub(crate) struct Stage {
     pub(crate) cluster: Cluster,
     pods: [Pod; 2],
+    /// It asks what runs in the second pod.
+    client: client::Client,
     _upstream: Namespace,
     _node: Node,
 }
@@ -47,7 +54,7 @@ pub(crate) struct Stage {
 /// A running server.
 pub(crate) struct Server<'a> {
     pub(crate) program: Program,
-    namespace: &'a Namespace,
+    pod: &'a Pod,
     process: Process,
     pub(crate) asker: Asker<'a>,
 }
@@ -62,6 +69,7 @@ impl Stage {
             node.add_pod(&PodSpec::new("first", 2))?,
             node.add_pod(&PodSpec::new("second", 3))?,
         ];
+        let client = client::Client::attach(pods[1].namespace(), &pods[1].addresses())?;
         create_kube_dns(&cluster, KUBE_DNS, pods[0].ipv4())?;
         cluster.run(async |client| {
             join_kube_dns(&client, pods[1].ipv4()).await?;
@@ -71,6 +79,7 @@ impl Stage {
         Ok(Stage {
             cluster,
             pods,
+            client,
             _upstream: upstream,
             _node: node,
         })
@@ -84,15 +93,19 @@ impl Stage {
         ])
     }
 
-    fn start<'a>(&self, pod: &'a Pod, corefile: &Corefile, program: Program) -> Result<Server<'a>> {
+    fn start<'a>(&'a self, pod: &'a Pod, corefile: &Corefile, program: Program) -> Result<Server<'a>> {
         let namespace = pod.namespace();
         let kubeconfig = self.cluster.write_kubeconfig(namespace, User::Admin)?;
-        namespace.write(COREFILE, corefile.text(&kubeconfig, upstream::UPSTREAM))?;
-        let process = launch(namespace, program)?;
-        let asker = Asker::new(namespace)?;
+        let text = corefile.text(&kubeconfig, upstream::UPSTREAM, &pod.addresses());
+        namespace.write(COREFILE, text)?;
+        let process = launch(pod, program)?;
+        let asker = match program {
+            Program::Kxdns(Some(_)) => Asker::from(self.client.namespace(), namespace, pod.addresses().to_vec())?,
+            _ => Asker::beside(namespace)?,
+        };
         let mut server = Server {
             program,
-            namespace,
+            pod,
             process,
             asker,
         };
@@ -124,18 +137,27 @@ async fn create_node(client: Client) -> Result<()> {
     Ok(())
 }
 
-fn launch(namespace: &Namespace, program: Program) -> Result<Process> {
+fn launch(pod: &Pod, program: Program) -> Result<Process> {
     match program {
         Program::CoreDns => {
-            let mut command = namespace.command(find_peer("coredns")?);
+            let mut command = pod.namespace().command(find_peer("coredns")?);
             command.args(["-conf", COREFILE]);
             Process::start("coredns", command)
         }
-        Program::Kxdns => {
-            let mut command = namespace.command(find_agent()?);
-            command.args(["run", "--attach", "none", "--corefile", COREFILE]);
+        Program::Kxdns(hook) => {
+            let mut command = pod.namespace().command(find_agent()?);
+            command.args(["run", "--corefile", COREFILE]);
+            attach(&mut command, hook, pod.addresses());
             Process::start("kxdns", command)
         }
+    }
+}
+
+fn attach(command: &mut Command, hook: Option<Hook>, served: [IpAddr; 2]) {
+    command.args(["--attach", hook.map_or("none", Hook::name)]);
+    if hook.is_some() {
+        command.args(["--interface", client::LINK, "--served"]);
+        command.args(served.map(|address| address.to_string()));
     }
 }
 
@@ -143,25 +165,32 @@ impl Server<'_> {
     /// Starts the program anew, without what it remembers.
     pub(crate) fn restart(mut self) -> Result<Self> {
         self.process.kill()?;
-        let process = launch(self.namespace, self.program)?;
+        let process = launch(self.pod, self.program)?;
         let mut server = Server { process, ..self };
         server.await_synced()?;
         Ok(server)
     }
 
-    /// Waits until the server knows every object that there was at its start.
+    /// Reads what the server counts.
+    pub(crate) fn metrics(&self) -> Result<Metrics> {
+        Metrics::scrape(self.pod.namespace(), METRICS)
+    }
+
+    /// Waits until the server knows every object that there was at its start, and is attached where it is to be.
     fn await_synced(&mut self) -> Result<()> {
-        let namespace = self.namespace;
+        let namespace = self.pod.namespace();
         match self.program {
             Program::CoreDns => {
                 let ready = ["-sSf", "-m", "2", "http://127.0.0.1:8181/ready"];
                 self.process
                     .await_that("its readiness", START_LIMIT, || Ok(namespace.run("curl", ready).ok()))?;
             }
-            Program::Kxdns => self.process.await_that("kxdns_synced 1", START_LIMIT, || {
-                let metrics = Metrics::scrape(namespace, METRICS).ok();
-                Ok(metrics.and_then(|metrics| (metrics.sum("kxdns_synced", &[]) == 1.0).then_some(())))
-            })?,
+            Program::Kxdns(hook) => self
+                .process
+                .await_that("kxdns_synced 1 and its hook", START_LIMIT, || {
+                    let metrics = Metrics::scrape(namespace, METRICS).ok();
+                    Ok(metrics.and_then(|metrics| is_ready(&metrics, hook).then_some(())))
+                })?,
         }
         Ok(())
     }
@@ -177,9 +206,23 @@ impl Server<'_> {
         let mut last = Reply::Silence;
         let what = format!("its reply to {question}");
         let awaited = self.process.await_that(&what, limit, || {
-            last = asker.ask(question)?;
+            last = asker.ask(question)?.reply;
             Ok(is_right(&last).then_some(()))
         });
-        awaited.with_context(|| format!("{:?} last replied: {last}", self.program))
+        awaited.with_context(|| format!("{} last replied: {last}", self.program))
+    }
+}
+
+fn is_ready(metrics: &Metrics, hook: Option<Hook>) -> bool {
+    metrics.sum("kxdns_synced", &[]) == 1.0 && hook.is_none_or(|hook| is_attached(metrics, hook, 1))
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Program::CoreDns => write!(formatter, "CoreDNS"),
+            Program::Kxdns(None) => write!(formatter, "kxdns"),
+            Program::Kxdns(Some(hook)) => write!(formatter, "kxdns through {hook}"),
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! What a run has asked and seen, for its summary.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use domain::base::Rtype;
 
 use crate::compare::Verdict;
-use crate::meaning::Reply;
-use crate::question::Question;
+use crate::share::Share;
+use kxdns_tests::meaning::Reply;
+use kxdns_tests::question::Question;
 
 /// Counts of all that was compared.
 #[derive(Default)]
@@ -16,6 +18,12 @@ pub(crate) struct Totals {
     pub(crate) changes: usize,
     pub(crate) questions: usize,
     pub(crate) differences: usize,
+    /// Replies that CoreDNS had to cut and the kernel had not.
+    pub(crate) uncut: usize,
+    /// Replies that kxdns cut, since the link could not carry them in one piece.
+    pub(crate) too_long: usize,
+    /// What of it the kernel has answered.
+    pub(crate) share: Share,
     truncated: usize,
     tcp: usize,
     answered: usize,
@@ -60,16 +68,27 @@ impl fmt::Display for Totals {
         for (name, number) in &self.deviations {
             writeln!(formatter, "on purpose: {number} times {name}")?;
         }
+        if self.share.is_known() {
+            writeln!(formatter, "cut by CoreDNS and whole from the kernel: {}", self.uncut)?;
+            writeln!(formatter, "cut since the link cannot carry them: {}", self.too_long)?;
+            write!(formatter, "{}", self.share)?;
+        }
         write!(formatter, "differences: {}", self.differences)
     }
 }
 
 fn shares(counts: &BTreeMap<String, usize>, total: usize) -> String {
-    let mut sorted: Vec<(&String, &usize)> = counts.iter().collect();
-    sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let sorted = by_count(counts);
     let share = |count: usize| count as f64 * 100.0 / total.max(1) as f64;
     let told = sorted
         .iter()
         .map(|(name, count)| format!("{name} {:.1} %", share(**count)));
     told.collect::<Vec<_>>().join(", ")
+}
+
+/// The most frequent first.
+pub(crate) fn by_count(counts: &BTreeMap<String, usize>) -> Vec<(&String, &usize)> {
+    let mut sorted: Vec<(&String, &usize)> = counts.iter().collect();
+    sorted.sort_by_key(|(_, count)| Reverse(**count));
+    sorted
 }

@@ -1,7 +1,7 @@
 //! All of a question but its name and type: the class, the header's bits and the OPT record.
 
 use crate::dice::Dice;
-use crate::question::{AD, CD, Edns, RD, Z};
+use kxdns_tests::question::{AD, CD, Edns, RD, Z};
 
 /// IN, CH, HS, NONE or ANY.
 pub(crate) fn class(dice: &mut Dice) -> u16 {

@@ -9,7 +9,7 @@ use domain::base::Rtype;
 use serde_json::Value;
 
 use crate::dice::Dice;
-use crate::question::{Name, Question};
+use kxdns_tests::question::{Name, Question};
 pub(crate) use names::{Names, Sort, import_name, pod_addresses, reverse};
 
 /// What the objects are that questions are about, as the API server has them.

@@ -2,7 +2,7 @@
 
 use crate::dice::Dice;
 use crate::generate::words;
-use crate::question::Name;
+use kxdns_tests::question::Name;
 
 /// Labels that mean something in some place.
 const LABELS: [&str; 16] = [

@@ -8,7 +8,7 @@ use super::Snapshot;
 use crate::dice::Dice;
 use crate::generate::slices::{IMPORT_NAME, SERVICE_NAME, SOURCE_CLUSTER};
 use crate::generate::words;
-use crate::question::Name;
+use kxdns_tests::question::Name;
 
 /// What kind of question suits a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

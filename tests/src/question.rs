@@ -5,35 +5,38 @@ use std::fmt;
 use domain::base::Rtype;
 
 /// The header's RD bit.
-pub(crate) const RD: u16 = 0x0100;
+pub const RD: u16 = 0x0100;
 /// The header's bit that has no meaning yet.
-pub(crate) const Z: u16 = 0x0040;
+pub const Z: u16 = 0x0040;
 /// The header's AD bit.
-pub(crate) const AD: u16 = 0x0020;
+pub const AD: u16 = 0x0020;
 /// The header's CD bit.
-pub(crate) const CD: u16 = 0x0010;
+pub const CD: u16 = 0x0010;
 
 /// The longest name, in bytes on the wire.
 const MAX_NAME: usize = 255;
+/// The length of a reply that every client can take.
+const SMALLEST_LIMIT: u16 = 512;
 
 /// A name: its labels, which may hold any bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Name(pub(crate) Vec<Vec<u8>>);
+pub struct Name(pub Vec<Vec<u8>>);
 
 impl Name {
     /// Reads labels between dots.
-    pub(crate) fn new(text: &str) -> Name {
+    pub fn new(text: &str) -> Name {
         let labels = text.split('.').filter(|label| !label.is_empty());
         Name(labels.map(|label| label.as_bytes().to_vec()).collect())
     }
 
     /// Whether it fits into a message.
-    pub(crate) fn is_valid(&self) -> bool {
+    pub fn is_valid(&self) -> bool {
         let length: usize = self.0.iter().map(|label| label.len() + 1).sum();
         length < MAX_NAME && self.0.iter().all(|label| (1..=63).contains(&label.len()))
     }
 
-    pub(crate) fn write(&self, message: &mut Vec<u8>) {
+    /// Writes it, without compression.
+    pub fn write(&self, message: &mut Vec<u8>) {
         for label in &self.0 {
             message.push(label.len() as u8);
             message.extend(label);
@@ -42,7 +45,7 @@ impl Name {
     }
 
     /// The labels in lower case, with dots.
-    pub(crate) fn lower(&self) -> String {
+    pub fn lower(&self) -> String {
         self.to_string().to_ascii_lowercase()
     }
 }
@@ -69,29 +72,39 @@ impl fmt::Display for Name {
 
 /// The OPT record of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Edns {
-    pub(crate) size: u16,
-    pub(crate) version: u8,
-    pub(crate) flags: u16,
-    pub(crate) options: Vec<(u16, Vec<u8>)>,
+pub struct Edns {
+    /// The UDP size that is advertised.
+    pub size: u16,
+    /// The version, of which 0 is known.
+    pub version: u8,
+    /// DO and the bits beside it.
+    pub flags: u16,
+    /// The code and data of each option.
+    pub options: Vec<(u16, Vec<u8>)>,
 }
 
 /// All of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Question {
-    pub(crate) name: Name,
-    pub(crate) rtype: u16,
-    pub(crate) class: u16,
-    pub(crate) opcode: u8,
+pub struct Question {
+    /// The name.
+    pub name: Name,
+    /// The type.
+    pub rtype: u16,
+    /// The class.
+    pub class: u16,
+    /// The opcode.
+    pub opcode: u8,
     /// RD, Z, AD and CD.
-    pub(crate) flags: u16,
-    pub(crate) edns: Option<Edns>,
-    pub(crate) tcp: bool,
+    pub flags: u16,
+    /// The OPT record.
+    pub edns: Option<Edns>,
+    /// Whether it goes over TCP.
+    pub tcp: bool,
 }
 
 impl Question {
     /// A plain question over UDP.
-    pub(crate) fn plain(name: &str, rtype: Rtype) -> Question {
+    pub fn plain(name: &str, rtype: Rtype) -> Question {
         Question {
             name: Name::new(name),
             rtype: rtype.to_int(),
@@ -103,8 +116,14 @@ impl Question {
         }
     }
 
+    /// How many bytes a reply over UDP may have (RFC 6891, 6.2.3).
+    pub fn limit(&self) -> usize {
+        let advertised = self.edns.as_ref().map_or(0, |edns| edns.size);
+        usize::from(advertised.max(SMALLEST_LIMIT))
+    }
+
     /// The message.
-    pub(crate) fn to_message(&self, id: u16) -> Vec<u8> {
+    pub fn to_message(&self, id: u16) -> Vec<u8> {
         let mut message = Vec::with_capacity(128);
         let header = [
             id,

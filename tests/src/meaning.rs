@@ -13,7 +13,7 @@ use domain::rdata::AllRecordData;
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reply {
+pub enum Reply {
     /// Nothing.
     Silence,
     /// What is no DNS message, in hex, and why.
@@ -24,32 +24,39 @@ pub(crate) enum Reply {
 
 /// A message by its meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Meaning {
+pub struct Meaning {
     /// The names of the bits that are set, and the opcode if it is not QUERY.
-    pub(crate) flags: String,
-    pub(crate) truncated: bool,
-    pub(crate) rcode: OptRcode,
+    pub flags: String,
+    /// The TC bit.
+    pub truncated: bool,
+    /// The rcode, extended by the OPT record.
+    pub rcode: OptRcode,
     /// The question section, letter case kept.
-    pub(crate) question: Vec<String>,
+    pub question: Vec<String>,
     /// The records of the answer, authority and additional section, sorted.
-    pub(crate) sections: [Vec<Fact>; 3],
+    pub sections: [Vec<Fact>; 3],
     /// The OPT record's size, version, flags and options.
-    pub(crate) opt: Option<String>,
+    pub opt: Option<String>,
 }
 
 /// A record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Fact {
-    pub(crate) owner: String,
-    pub(crate) rtype: Rtype,
-    pub(crate) class: Class,
-    pub(crate) ttl: u32,
-    pub(crate) data: String,
+pub struct Fact {
+    /// The name that it is of, in lower case.
+    pub owner: String,
+    /// Its type.
+    pub rtype: Rtype,
+    /// Its class.
+    pub class: Class,
+    /// Its TTL, in seconds.
+    pub ttl: u32,
+    /// What it says, in presentation format; in lower case, but for TXT.
+    pub data: String,
 }
 
 impl Reply {
     /// Reads a message.
-    pub(crate) fn read(bytes: &[u8]) -> Reply {
+    pub fn read(bytes: &[u8]) -> Reply {
         match Meaning::read(bytes) {
             Ok(meaning) => Reply::Message(meaning),
             Err(error) => Reply::Broken(format!("{error:#}: {bytes:02x?}")),
@@ -58,7 +65,7 @@ impl Reply {
 
     /// Puts its scope for each of the server's own addresses where it tells them as the name server's: the servers that
     /// are compared cannot share one.
-    pub(crate) fn hide_own(&mut self, own: &[(String, String)]) {
+    pub fn hide_own(&mut self, own: &[(String, String)]) {
         let Reply::Message(meaning) = self else { return };
         for facts in &mut meaning.sections {
             for fact in facts.iter_mut().filter(|fact| fact.owner.starts_with("ns.dns.")) {
@@ -70,7 +77,8 @@ impl Reply {
         }
     }
 
-    pub(crate) fn meaning(&self) -> Option<&Meaning> {
+    /// The message, if it is one.
+    pub fn meaning(&self) -> Option<&Meaning> {
         match self {
             Reply::Message(meaning) => Some(meaning),
             _ => None,
@@ -104,7 +112,7 @@ impl Meaning {
     }
 
     /// The answer section.
-    pub(crate) fn answer(&self) -> &[Fact] {
+    pub fn answer(&self) -> &[Fact] {
         &self.sections[0]
     }
 }

@@ -1,0 +1,211 @@
+//! Checks replies against the histories, in the order in which they came.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::asker::Entry;
+use crate::delays::Delays;
+use crate::history::History;
+use crate::reading::read;
+use crate::rules::Said;
+use crate::state::Part;
+use crate::subject::{Asked, Subject};
+use crate::window::{Explained, Places, Window};
+
+/// For how long a version may be told after the API server has taken the next one.
+pub(crate) const BOUND: Duration = Duration::from_secs(1);
+
+/// How many violations are told.
+const TOLD: usize = 8;
+
+/// What is wrong with a reply.
+#[derive(Debug)]
+pub(crate) enum Wrong {
+    /// There is none.
+    Lost,
+    /// It is no such message as every reply is.
+    Malformed(String),
+    /// No versions explain it, whenever they were current.
+    Untrue,
+    /// Only versions explain it that had been over for longer than the bound, or were yet to come.
+    Late,
+    /// Only versions explain it that are older than what was told of the name before.
+    Backwards,
+}
+
+/// From when on which version of an object was known to be told, ascending.
+type Floor = Vec<(Instant, usize)>;
+
+/// What has been checked so far.
+pub(crate) struct Checker<'a> {
+    histories: &'a [History],
+    /// For each name, which version of each object was known to be told from when on.
+    floors: HashMap<(usize, Subject), [Floor; 3]>,
+    pub(crate) delays: Delays,
+    pub(crate) counts: Counts,
+    violations: Vec<String>,
+}
+
+/// How often each sort of reply came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) questions: usize,
+    pub(crate) by_kernel: usize,
+    pub(crate) records: usize,
+    pub(crate) nodata: usize,
+    pub(crate) nxdomain: usize,
+    pub(crate) violations: usize,
+}
+
+impl<'a> Checker<'a> {
+    pub(crate) fn new(histories: &'a [History]) -> Checker<'a> {
+        Checker {
+            histories,
+            floors: HashMap::new(),
+            delays: Delays::new(histories),
+            counts: Counts::default(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// Checks a reply. Those that came before it are checked already.
+    pub(crate) fn check(&mut self, entry: &Entry) {
+        self.counts.questions += 1;
+        if let Err(wrong) = self.judge(entry) {
+            self.counts.violations += 1;
+            if self.violations.len() < TOLD {
+                self.violations.push(self.describe(entry, &wrong));
+            }
+        }
+    }
+
+    fn judge(&mut self, entry: &Entry) -> Result<(), Wrong> {
+        let reply = entry.reply.as_ref().ok_or(Wrong::Lost)?;
+        self.counts.by_kernel += usize::from(reply.by_kernel);
+        let said = read(&entry.asked, &reply.message).map_err(|error| Wrong::Malformed(format!("{error:#}")))?;
+        self.count(&said);
+        let history = &self.histories[entry.asked.slot];
+        let window = Window::new(history, entry.sent, entry.answered, Some(BOUND));
+        let floor = self.floor(&entry.asked, entry.sent);
+        match window.since(floor).explain(history, &entry.asked, &said) {
+            Some(explained) => self.learn(entry, &window, floor, &explained),
+            None => return Err(blame(history, entry, &window, &said)),
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, said: &Said) {
+        match said {
+            Said::Records { .. } => self.counts.records += 1,
+            Said::NoData => self.counts.nodata += 1,
+            Said::NxDomain => self.counts.nxdomain += 1,
+        }
+    }
+
+    /// The versions that were known to be told of a name before this moment.
+    fn floor(&self, asked: &Asked, sent: Instant) -> Places {
+        let known = self.floors.get(&(asked.slot, asked.subject));
+        Part::ALL.map(|part| {
+            let known = known.map_or(&[][..], |known| &known[part.index()]);
+            let before = known.partition_point(|(answered, _)| *answered <= sent);
+            before.checked_sub(1).map_or(0, |place| known[place].1)
+        })
+    }
+
+    /// Takes down what a reply proves.
+    fn learn(&mut self, entry: &Entry, window: &Window, floor: Places, explained: &Explained) {
+        let history = &self.histories[entry.asked.slot];
+        let floors = self.floors.entry((entry.asked.slot, entry.asked.subject)).or_default();
+        for part in Part::ALL.into_iter().filter(|part| explained.told[part.index()]) {
+            let at = part.index();
+            let (least, most) = (explained.least[at], explained.most[at]);
+            // That nothing older was told does not follow from the bound, which is to be measured.
+            let is_proved = floor[at] >= window.first[at] || history.is_distinct(part, least, window.first[at]);
+            if is_proved {
+                if floors[at].last().is_none_or(|(_, known)| *known < least) {
+                    floors[at].push((entry.answered, least));
+                }
+                self.delays.see(entry.asked.slot, part, least, entry.answered);
+            }
+            self.delays.tell_old(entry.asked.slot, part, most, entry.sent);
+        }
+    }
+
+    fn describe(&self, entry: &Entry, wrong: &Wrong) -> String {
+        let Entry {
+            asked,
+            sent,
+            answered,
+            reply,
+        } = entry;
+        let since = |moment: Instant| format!("{:+.3} ms", signed_millis(moment, *sent));
+        let by = reply.as_ref().map_or(
+            "nobody",
+            |reply| if reply.by_kernel { "the kernel" } else { "the server" },
+        );
+        let mut text = format!(
+            "WRONG ({wrong}): {} {}, answered by {by} after {:?}\n",
+            asked.name(),
+            asked.rtype,
+            *answered - *sent
+        );
+        if let Some(reply) = reply {
+            text += &kxdns_tests::meaning::Reply::read(&reply.message).to_string();
+        }
+        let history = &self.histories[asked.slot];
+        let (window, floor) = (
+            Window::new(history, *sent, *answered, Some(BOUND)),
+            self.floor(asked, *sent),
+        );
+        for part in Part::ALL {
+            text += &format!("  {part:?}, known of this name: version {}\n", floor[part.index()]);
+            let near = history.of(part).iter().enumerate().skip(window.first[part.index()]);
+            for (place, version) in near.take_while(|(_, version)| version.sent <= *answered + BOUND) {
+                let taken = version.taken.map_or_else(|| "never".to_owned(), since);
+                text += &format!(
+                    "    {place}: {:?} sent {}, taken {taken}\n",
+                    version.state,
+                    since(version.sent)
+                );
+            }
+        }
+        text
+    }
+
+    /// The first violations.
+    pub(crate) fn into_violations(self) -> Vec<String> {
+        self.violations
+    }
+}
+
+fn blame(history: &History, entry: &Entry, window: &Window, said: &Said) -> Wrong {
+    let any_time = Window::new(history, entry.sent, entry.answered + BOUND, None);
+    if window.explain(history, &entry.asked, said).is_some() {
+        Wrong::Backwards
+    } else if any_time.explain(history, &entry.asked, said).is_some() {
+        Wrong::Late
+    } else {
+        Wrong::Untrue
+    }
+}
+
+fn signed_millis(moment: Instant, origin: Instant) -> f64 {
+    let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
+    match moment.checked_duration_since(origin) {
+        Some(later) => millis(later),
+        None => -millis(origin - moment),
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wrong::Lost => write!(formatter, "no reply"),
+            Wrong::Malformed(why) => write!(formatter, "{why}"),
+            Wrong::Untrue => write!(formatter, "never true"),
+            Wrong::Late => write!(formatter, "not true at the time"),
+            Wrong::Backwards => write!(formatter, "older than what was told before"),
+        }
+    }
+}
