@@ -236,7 +236,12 @@ fn name() -> impl Strategy<Value = String> {
         5 => below(some(label().boxed(), 0..4).boxed()),
         1 => some(label().boxed(), 12..20),
     ];
+    let zone = || prop_oneof![3 => Just(ZONES[0]), 1 => any_of(ZONES)];
+    let service = || (any_of(NAMES), any_of(NAMESPACES), zone());
     prop_oneof![
+        5 => service().prop_map(|(name, namespace, zone)| format!("{name}.{namespace}.svc.{zone}")),
+        3 => (label(), service())
+            .prop_map(|(label, (name, namespace, zone))| format!("{label}.{name}.{namespace}.svc.{zone}")),
         6 => (left, any_of(ZONES)).prop_map(|(left, zone)| format!("{left}.{zone}").trim_matches('.').to_owned()),
         2 => address().prop_map(|address| reverse_name(address).to_string()),
         1 => address().prop_map(|address| format!("x.{}", reverse_name(address))),

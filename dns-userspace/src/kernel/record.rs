@@ -17,7 +17,7 @@ const SPECIAL_TYPES: [usize; 4] = [TYPE_PTR, TYPE_TXT, TYPE_NS, TYPE_CNAME];
 /// A record as it stands in the tables.
 pub type Record = Box<[u64]>;
 
-/// Lays out all that a name has; `None` where it has nothing, or cannot be looked up by the kernel.
+/// Lays out all that a name has; `None` where it does not exist, or cannot be looked up by the kernel.
 pub fn lay_out(name: &Name, zone: u8, ask: impl Fn(u16) -> Held) -> Option<Record> {
     if name.as_wire().len() < MIN_NAME_LEN {
         return None;
@@ -27,14 +27,14 @@ pub fn lay_out(name: &Name, zone: u8, ask: impl Fn(u16) -> Held) -> Option<Recor
     let other = ask(TYPE_ANY);
     let mut special = SPECIAL_TYPES.map(|qtype| (qtype, ask(qtype))).into_iter().filter(|(_, held)| *held != other);
     let (special, other) = match (special.next(), special.next()) {
-        (None, _) => ((0, Held::Elsewhere), other),
+        (None, _) => ((0, other.clone()), other),
         (Some(special), None) => (special, other),
         // There is room for one.
         (Some(_), Some(_)) => ((0, Held::Elsewhere), Held::Elsewhere),
     };
     let all = [a, aaaa, srv, special.1, other];
-    let has_any = all.iter().any(|held| !matches!(held, Held::NxDomain | Held::Elsewhere));
-    has_any.then(|| Layout::new(name).finish(name, zone, special.0, all))
+    let exists = all.iter().any(|held| !matches!(held, Held::NxDomain | Held::FallThrough));
+    exists.then(|| Layout::new(name).finish(name, zone, special.0, all))
 }
 
 /// A record of a name that has nothing.
@@ -139,7 +139,7 @@ impl Layout {
                 });
                 Code((self.sets_at / UNIT + self.sets.len() - 1) as u8)
             }
-            Held::Elsewhere | Held::Set { .. } => Code::PASS,
+            Held::FallThrough | Held::Elsewhere | Held::Set { .. } => Code::PASS,
         }
     }
 
