@@ -37,7 +37,12 @@ pub enum Held {
 /// shuffled; `cache` is the one that replies go through.
 pub fn hold(zones: &ZoneTable, cache: Option<&Cache>, name: &Name, qtype: u16) -> Held {
     let is_address = [qtype::A, qtype::AAAA].contains(&qtype);
-    if is_address && !zones.alias_targets(name).iter().all(|target| is_followed(zones, target)) {
+    if is_address
+        && !zones
+            .alias_targets(name)
+            .iter()
+            .all(|target| is_followed(zones, target))
+    {
         return Held::Elsewhere;
     }
     let query = Query::of_question(Question {
