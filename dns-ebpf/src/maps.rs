@@ -17,7 +17,7 @@ use core::sync::atomic::AtomicU64;
 
 use crate::outcome::{Outcome, Pass};
 use crate::packet::hide;
-use crate::record::StoredRecord;
+use crate::record::{MAX_REACH, StoredRecord};
 use crate::words::{HashKeys, Words, equal, hash};
 use crate::zone::Zone;
 
@@ -104,6 +104,8 @@ const REACH: usize = 16 << 10;
 /// A chunk: units of records, and as many bytes behind them as a record may reach.
 #[repr(C, align(8))]
 pub struct Chunk(pub [u8; CHUNK_LEN + REACH]);
+
+const _: () = assert!(MAX_REACH <= REACH, "no record is read beyond its chunk");
 
 /// How many words a chunk has.
 pub const CHUNK_WORDS: usize = size_of::<Chunk>() / UNIT;
@@ -360,15 +362,4 @@ pub fn record(maps: &impl Maps, handle: Handle) -> Option<StoredRecord> {
     // SAFETY: `Maps` promises a readable chunk, in which the record begins before `CHUNK_LEN` and which has `REACH` bytes
     // behind that; records that can be found are not written to.
     Some(unsafe { StoredRecord::new(chunk.cast::<u8>().wrapping_add(offset)) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::MAX_REACH;
-
-    #[test]
-    fn no_record_is_read_beyond_its_chunk() {
-        assert!(MAX_REACH <= REACH);
-    }
 }

@@ -139,7 +139,7 @@ fn split(set: Set, qtype: usize, random: impl Fn() -> u32) -> usize {
         // Not addresses alone: there is an alias before them.
         return 0;
     }
-    (u64::from(random()) * records as u64 >> 32) as usize * record_len
+    ((u64::from(random()) * records as u64) >> 32) as usize * record_len
 }
 
 /// Verifier: an offset in a frame is masked where it is used, since its bound is lost where it was stored.
@@ -378,7 +378,7 @@ fn sum_reply(packet: Packet<'_>, query: &Query, content: Content<'_>) -> Option<
         tail_at,
         packet.len().wrapping_sub(tail_at),
     )?);
-    let shifted = |sum: u16, by: usize| if by % 2 == 0 { sum } else { sum.swap_bytes() };
+    let shifted = |sum: u16, by: usize| if by.is_multiple_of(2) { sum } else { sum.swap_bytes() };
     let head = sum::<MAX_QUERY_WORDS>(packet, udp_at, question_len)?;
     let rest = [shifted(set_sum, question_len), shifted(tail, question_len + set_len)];
     Some(head + u64::from(rest[0]) + u64::from(rest[1]))

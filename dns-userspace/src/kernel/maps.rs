@@ -146,7 +146,7 @@ impl Chunks for KernelChunks {
     /// The first chunk takes the place: its memory is there anyway, and no slot leads to it by this number.
     fn withdraw(&mut self, number: u32) -> Result<()> {
         let first = self.first.as_ref().context("there is no chunk")?;
-        Ok(self.outer.set(number, first, 0).context("cannot write to a BPF map")?)
+        self.outer.set(number, first, 0).context("cannot write to a BPF map")
     }
 
     /// A change of an array of maps returns when every program that ran then has ended, also if it changes nothing (Linux
