@@ -9,7 +9,7 @@ use crate::delays::Delays;
 use crate::history::History;
 use crate::reading::read;
 use crate::rules::Said;
-use crate::state::Part;
+use crate::state::{Part, SLOTS};
 use crate::subject::{Asked, Subject};
 use crate::window::{Explained, Places, Window};
 
@@ -34,14 +34,35 @@ pub(crate) enum Wrong {
     Backwards,
 }
 
-/// From when on which version of an object was known to be told, ascending.
-type Floor = Vec<(Instant, usize)>;
+/// From when on which version of each object was known to be told, ascending.
+#[derive(Default)]
+struct Floors([Vec<(Instant, usize)>; 3]);
+
+impl Floors {
+    /// What was known before this moment.
+    fn at(&self, sent: Instant) -> Places {
+        Part::ALL.map(|part| {
+            let known = &self.0[part.index()];
+            let before = known.partition_point(|(answered, _)| *answered <= sent);
+            before.checked_sub(1).map_or(0, |place| known[place].1)
+        })
+    }
+
+    fn raise(&mut self, part: Part, answered: Instant, version: usize) {
+        let known = &mut self.0[part.index()];
+        if known.last().is_none_or(|(_, known)| *known < version) {
+            known.push((answered, version));
+        }
+    }
+}
 
 /// What has been checked so far.
 pub(crate) struct Checker<'a> {
     histories: &'a [History],
-    /// For each name, which version of each object was known to be told from when on.
-    floors: HashMap<(usize, Subject), [Floor; 3]>,
+    /// What was told of each name.
+    floors: HashMap<(usize, Subject), Floors>,
+    /// What was told of all names of each Service.
+    all_floors: [Floors; SLOTS],
     pub(crate) delays: Delays,
     pub(crate) counts: Counts,
     violations: Vec<String>,
@@ -55,6 +76,9 @@ pub(crate) struct Counts {
     pub(crate) records: usize,
     pub(crate) nodata: usize,
     pub(crate) nxdomain: usize,
+    /// Right replies that only older versions explain than what another name of the Service had told before. Names are
+    /// changed one after the other, and the server's before the kernel's.
+    pub(crate) behind: usize,
     pub(crate) violations: usize,
 }
 
@@ -63,6 +87,7 @@ impl<'a> Checker<'a> {
         Checker {
             histories,
             floors: HashMap::new(),
+            all_floors: Default::default(),
             delays: Delays::new(histories),
             counts: Counts::default(),
             violations: Vec::new(),
@@ -89,10 +114,15 @@ impl<'a> Checker<'a> {
         let window = Window::new(history, entry.sent, entry.answered, Some(BOUND));
         let floor = self.floor(&entry.asked, entry.sent);
         match window.since(floor).explain(history, &entry.asked, &said) {
-            Some(explained) => self.learn(entry, &window, floor, &explained),
-            None => return Err(blame(history, entry, &window, &said)),
+            Some(explained) => {
+                let all = self.all_floors[entry.asked.slot].at(entry.sent);
+                let in_step = window.since(all).since(floor).explain(history, &entry.asked, &said);
+                self.counts.behind += usize::from(in_step.is_none());
+                self.learn(entry, &window, floor, &explained);
+                Ok(())
+            }
+            None => Err(blame(history, entry, &window, &said)),
         }
-        Ok(())
     }
 
     fn count(&mut self, said: &Said) {
@@ -106,11 +136,7 @@ impl<'a> Checker<'a> {
     /// The versions that were known to be told of a name before this moment.
     fn floor(&self, asked: &Asked, sent: Instant) -> Places {
         let known = self.floors.get(&(asked.slot, asked.subject));
-        Part::ALL.map(|part| {
-            let known = known.map_or(&[][..], |known| &known[part.index()]);
-            let before = known.partition_point(|(answered, _)| *answered <= sent);
-            before.checked_sub(1).map_or(0, |place| known[place].1)
-        })
+        known.map_or([0; 3], |known| known.at(sent))
     }
 
     /// Takes down what a reply proves.
@@ -123,9 +149,8 @@ impl<'a> Checker<'a> {
             // That nothing older was told does not follow from the bound, which is to be measured.
             let is_proved = floor[at] >= window.first[at] || history.is_distinct(part, least, window.first[at]);
             if is_proved {
-                if floors[at].last().is_none_or(|(_, known)| *known < least) {
-                    floors[at].push((entry.answered, least));
-                }
+                floors.raise(part, entry.answered, least);
+                self.all_floors[entry.asked.slot].raise(part, entry.answered, least);
                 self.delays.see(entry.asked.slot, part, least, entry.answered);
             }
             self.delays.tell_old(entry.asked.slot, part, most, entry.sent);

@@ -101,6 +101,7 @@ impl fmt::Display for Outcome {
             records,
             nodata,
             nxdomain,
+            behind,
             violations,
         } = self.counts;
         for violation in &self.violations {
@@ -120,7 +121,7 @@ impl fmt::Display for Outcome {
         )?;
         writeln!(
             formatter,
-            "  {records} with records, {nodata} NODATA, {nxdomain} NXDOMAIN"
+            "  {records} with records, {nodata} NODATA, {nxdomain} NXDOMAIN; {behind} behind what another name had told"
         )?;
         write!(formatter, "{}", self.delays)
     }

@@ -154,7 +154,7 @@ fn reverse_endpoint(asked: &Asked, states: &States, family: Family, number: Numb
         State::Slice {
             number: told,
             ready: true,
-        } if told == number => {
+        } if told == number && endpoints(number).any(|it| it == endpoint) => {
             let label = endpoint_label(family, number, endpoint);
             pointer(asked, &format!("{label}.{}", service_domain(asked.slot)))
         }
