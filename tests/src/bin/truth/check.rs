@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::asker::Entry;
 use crate::delays::Delays;
 use crate::history::History;
-use crate::reading::read;
-use crate::rules::Said;
+use crate::reading::Reader;
+use crate::rules::{Rules, Said};
 use crate::state::{Part, SLOTS};
 use crate::subject::{Asked, Subject};
 use crate::window::{Explained, Places, Window};
@@ -59,6 +59,8 @@ impl Floors {
 /// What has been checked so far.
 pub(crate) struct Checker<'a> {
     histories: &'a [History],
+    reader: Reader,
+    rules: Rules,
     /// What was told of each name.
     floors: HashMap<(usize, Subject), Floors>,
     /// What was told of all names of each Service.
@@ -86,6 +88,8 @@ impl<'a> Checker<'a> {
     pub(crate) fn new(histories: &'a [History]) -> Checker<'a> {
         Checker {
             histories,
+            reader: Reader::default(),
+            rules: Rules::default(),
             floors: HashMap::new(),
             all_floors: Default::default(),
             delays: Delays::new(histories),
@@ -108,20 +112,42 @@ impl<'a> Checker<'a> {
     fn judge(&mut self, entry: &Entry) -> Result<(), Wrong> {
         let reply = entry.reply.as_ref().ok_or(Wrong::Lost)?;
         self.counts.by_kernel += usize::from(reply.by_kernel);
-        let said = read(&entry.asked, &reply.message).map_err(|error| Wrong::Malformed(format!("{error:#}")))?;
+        let said = self
+            .reader
+            .read(&entry.asked, &reply.message)
+            .map_err(|error| Wrong::Malformed(format!("{error:#}")))?;
         self.count(&said);
         let history = &self.histories[entry.asked.slot];
         let window = Window::new(history, entry.sent, entry.answered, Some(BOUND));
         let floor = self.floor(&entry.asked, entry.sent);
-        match window.since(floor).explain(history, &entry.asked, &said) {
+        match window
+            .since(floor)
+            .explain(&mut self.rules, history, &entry.asked, &said)
+        {
             Some(explained) => {
                 let all = self.all_floors[entry.asked.slot].at(entry.sent);
-                let in_step = window.since(all).since(floor).explain(history, &entry.asked, &said);
+                let in_step = window
+                    .since(all)
+                    .since(floor)
+                    .explain(&mut self.rules, history, &entry.asked, &said);
                 self.counts.behind += usize::from(in_step.is_none());
                 self.learn(entry, &window, floor, &explained);
                 Ok(())
             }
-            None => Err(blame(history, entry, &window, &said)),
+            None => Err(self.blame(entry, &window, &said)),
+        }
+    }
+
+    fn blame(&mut self, entry: &Entry, window: &Window, said: &Said) -> Wrong {
+        let history = &self.histories[entry.asked.slot];
+        let any_time = Window::new(history, entry.sent, entry.answered + BOUND, None);
+        let mut is_explained = |window: &Window| window.explain(&mut self.rules, history, &entry.asked, said).is_some();
+        if is_explained(window) {
+            Wrong::Backwards
+        } else if is_explained(&any_time) {
+            Wrong::Late
+        } else {
+            Wrong::Untrue
         }
     }
 
@@ -201,17 +227,6 @@ impl<'a> Checker<'a> {
     /// The first violations.
     pub(crate) fn into_violations(self) -> Vec<String> {
         self.violations
-    }
-}
-
-fn blame(history: &History, entry: &Entry, window: &Window, said: &Said) -> Wrong {
-    let any_time = Window::new(history, entry.sent, entry.answered + BOUND, None);
-    if window.explain(history, &entry.asked, said).is_some() {
-        Wrong::Backwards
-    } else if any_time.explain(history, &entry.asked, said).is_some() {
-        Wrong::Late
-    } else {
-        Wrong::Untrue
     }
 }
 
