@@ -1,271 +1,125 @@
-//! The deciding function: from a question to a verdict, for the kernel and for the agent's server alike.
+//! The deciding function: from a question to what is answered, for the kernel and for tables in plain memory alike.
 //!
-//! It is pure and generic over the tables that it reads, so that both sides cannot disagree. It knows no packet and no
-//! message; the rules are those of CoreDNS's `kubernetes` plugin.
+//! It knows no packet and no message. Which names there are and what they have is said by the tables, which the agent
+//! makes by the rules of CoreDNS's `kubernetes` plugin; here is only what follows from them for a question.
 
-use crate::outcome::Pass;
+use crate::maps::{Maps, find};
+use crate::outcome::{Pass, Rcode, TYPE_SOA};
+use crate::packet::hide;
+use crate::record::{Code, Set, StoredRecord};
+use crate::words::NameBytes;
+use crate::zone::Zone;
 
-/// The type code of an A question (RFC 1035, 3.2.2).
-pub const TYPE_A: u16 = 1;
-/// The type code of an SOA question (RFC 1035, 3.2.2).
-pub const TYPE_SOA: u16 = 6;
-/// The type code of an AAAA question (RFC 3596, 2.1).
-pub const TYPE_AAAA: u16 = 28;
-
-/// Bits of [`Entry::types`]: which record sets a name has.
-pub mod types {
-    /// An A record.
-    pub const A: u8 = 1;
-    /// An AAAA record.
-    pub const AAAA: u8 = 2;
+/// What to answer to a question of class IN.
+#[derive(Clone, Copy)]
+pub struct Verdict<'t> {
+    /// The rcode.
+    pub rcode: Rcode,
+    /// How many records the answer section has.
+    pub answers: u8,
+    /// How many records the authority section has.
+    pub authorities: u8,
+    /// How many records the additional section has, the OPT record not among them.
+    pub additionals: u8,
+    /// What stands in those.
+    pub content: Content<'t>,
 }
 
-/// An address in network byte order.
-///
-/// Verifier: the compiler may copy it by way of the stack, where only aligned accesses are accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, align(8))]
-pub struct Octets<const N: usize>(pub [u8; N]);
-
-impl<const N: usize> Default for Octets<N> {
-    fn default() -> Self {
-        Self([0; N])
-    }
+/// What stands behind a reply's question but for the OPT record.
+#[derive(Clone, Copy)]
+pub enum Content<'t> {
+    /// A set.
+    Set(StoredRecord, Set),
+    /// The zone's SOA record.
+    Soa(&'t Zone),
 }
 
-/// What is known of a name: the record sets that fit inline.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
-    /// Which of the record sets exist, see [`types`].
-    pub types: u8,
-    /// The A record's address, or zeros.
-    pub ipv4: Octets<4>,
-    /// The AAAA record's address, or zeros.
-    pub ipv6: Octets<16>,
-    /// The zone that the name stands in.
-    pub zone: Zone,
-}
-
-impl Entry {
-    /// Makes the entry of a name with these addresses.
-    pub fn new(ipv4: Option<[u8; 4]>, ipv6: Option<[u8; 16]>, zone: Zone) -> Self {
-        let types = (u8::from(ipv4.is_some()) * types::A) | (u8::from(ipv6.is_some()) * types::AAAA);
-        Self {
-            types,
-            ipv4: Octets(ipv4.unwrap_or_default()),
-            ipv6: Octets(ipv6.unwrap_or_default()),
-            zone,
-        }
-    }
-}
-
-/// What a denial and a TTL need to know of a zone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Zone {
-    /// Length in bytes of the zone's name in wire form; the name's last `name_len` bytes are the zone.
-    pub name_len: u8,
-    /// The `ttl` option: TTL of positive answers and the SOA's minimum field, in seconds.
-    pub ttl: u32,
-}
-
-/// What the tables say of a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// The name exists, with exactly the entry's record sets.
-    Found,
-    /// The name certainly does not exist in the entry's zone.
-    Absent,
-    /// Nothing certain is known.
-    Unknown(Pass),
-}
-
-/// A finding and what was found.
-///
-/// Verifier: a value whose parts exist only in some cases leaves registers unset in the others, and is refused where
-/// the compiler spills it; so here and in [`Verdict`] every part is there in every case, as zeros where it means nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lookup {
-    /// What is known.
-    pub finding: Finding,
-    /// What was found; of a name that does not exist, its zone.
-    pub entry: Entry,
-}
-
-impl Lookup {
-    /// The name exists.
+impl<'t> Verdict<'t> {
     #[inline(always)]
-    pub fn found(entry: Entry) -> Self {
+    fn set(record: StoredRecord, set: Set) -> Self {
         Self {
-            finding: Finding::Found,
-            entry,
+            rcode: Rcode::NoError,
+            answers: set.answers,
+            authorities: 0,
+            additionals: set.additionals,
+            content: Content::Set(record, set),
         }
     }
 
-    /// The name certainly does not exist in this zone.
+    /// There is nothing: the SOA record says for how long.
     #[inline(always)]
-    pub fn absent(zone: Zone) -> Self {
+    fn denial(zone: &'t Zone, rcode: Rcode) -> Self {
         Self {
-            finding: Finding::Absent,
-            entry: Entry {
-                zone,
-                ..Entry::default()
-            },
+            rcode,
+            answers: 0,
+            authorities: 1,
+            additionals: 0,
+            content: Content::Soa(zone),
         }
     }
 
-    /// Nothing certain is known.
     #[inline(always)]
-    pub fn unknown(reason: Pass) -> Self {
+    fn soa(zone: &'t Zone) -> Self {
         Self {
-            finding: Finding::Unknown(reason),
-            entry: Entry::default(),
+            answers: 1,
+            authorities: 0,
+            ..Self::denial(zone, Rcode::NoError)
         }
     }
 }
 
-/// The tables that [`decide`] reads; `N` is how a question's name is presented to them.
-pub trait Tables<N: ?Sized> {
-    /// Says whether the tables may be answered from at all: synced, and under a live lease.
-    fn standing(&self) -> Result<(), Pass>;
-
-    /// Looks a name up, whatever its letter case.
-    fn find(&self, name: &N) -> Lookup;
-
-    /// The serial of the zones' SOA records: Unix time of the last change, 0 before any.
-    fn serial(&self) -> u32;
-}
-
-/// What to do with a question of class IN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Answer with one A record.
-    A,
-    /// Answer with one AAAA record.
-    Aaaa,
-    /// NOERROR with the zone's SOA: the name exists, the type does not.
-    NoData,
-    /// NXDOMAIN with the zone's SOA: the name does not exist.
-    NxDomain,
-    /// Say nothing.
-    Pass(Pass),
-}
-
-/// An action and what it takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// What to do.
-    pub action: Action,
-    /// What to do it with: the addresses, and the zone that answers.
-    pub entry: Entry,
-}
-
-/// Decides a question of class IN.
+/// Decides a question.
 #[inline(always)]
-pub fn decide<N: ?Sized>(tables: &impl Tables<N>, name: &N, qtype: u16) -> Verdict {
-    if let Err(reason) = tables.standing() {
-        return Verdict {
-            action: Action::Pass(reason),
-            entry: Entry::default(),
-        };
+pub fn decide<'t>(maps: &'t impl Maps, name: &impl NameBytes, qtype: usize) -> Result<Verdict<'t>, Pass> {
+    check_standing(maps)?;
+    match find(maps, name)? {
+        Some(record) => decide_found(maps, record, qtype),
+        None => decide_absent(maps, name, qtype),
     }
-    let Lookup { finding, entry } = tables.find(name);
-    let action = match finding {
-        Finding::Found => answer(entry.types, qtype),
-        // As CoreDNS does: any name of a zone has the zone's SOA, if only to say that there is none of its own.
-        Finding::Absent if qtype == TYPE_SOA => Action::NoData,
-        Finding::Absent => Action::NxDomain,
-        Finding::Unknown(reason) => Action::Pass(reason),
+}
+
+/// Says whether the tables may be answered from at all: synced, and under a live lease.
+#[inline(always)]
+fn check_standing(maps: &impl Maps) -> Result<(), Pass> {
+    let lease = maps.lease().ok_or(Pass::LeaseExpired)?;
+    if lease.synced == 0 {
+        return Err(Pass::Unsynced);
+    }
+    if maps.now() >= lease.until {
+        return Err(Pass::LeaseExpired);
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn decide_found<'t>(maps: &'t impl Maps, record: StoredRecord, qtype: usize) -> Result<Verdict<'t>, Pass> {
+    let header = record.header();
+    let zone = || {
+        let zones = maps.zones().ok_or(Pass::Unsynced)?;
+        zones.0.get(usize::from(header.zone)).ok_or(Pass::Unsynced)
     };
-    Verdict { action, entry }
+    if hide(qtype) == TYPE_SOA {
+        let zone = zone()?;
+        let is_apex = u32::from(header.name_len) == zone.len;
+        return Ok(if is_apex { Verdict::soa(zone) } else { Verdict::denial(zone, Rcode::NoError) });
+    }
+    match header.code(hide(qtype)) {
+        Code::PASS => Err(Pass::NotHeld),
+        Code::NO_DATA => Ok(Verdict::denial(zone()?, Rcode::NoError)),
+        Code::NX_DOMAIN => Ok(Verdict::denial(zone()?, Rcode::NxDomain)),
+        code => Ok(Verdict::set(record, record.set(code))),
+    }
 }
 
 #[inline(always)]
-fn answer(existing: u8, qtype: u16) -> Action {
-    match qtype {
-        TYPE_A if existing & types::A != 0 => Action::A,
-        TYPE_AAAA if existing & types::AAAA != 0 => Action::Aaaa,
-        TYPE_A | TYPE_AAAA => Action::NoData,
-        _ => Action::Pass(Pass::TypeUnanswered),
+fn decide_absent<'t>(maps: &'t impl Maps, name: &impl NameBytes, qtype: usize) -> Result<Verdict<'t>, Pass> {
+    let zones = maps.zones().ok_or(Pass::Unsynced)?;
+    let zone = zones.find(name).ok_or(Pass::OutsideZones)?;
+    if maps.lease().is_none_or(|lease| lease.complete == 0) {
+        return Err(Pass::Uncertain);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ZONE: Zone = Zone { name_len: 15, ttl: 30 };
-
-    /// Tables that know one thing.
-    struct One {
-        standing: Result<(), Pass>,
-        lookup: Lookup,
-    }
-
-    impl Tables<str> for One {
-        fn standing(&self) -> Result<(), Pass> {
-            self.standing
-        }
-
-        fn find(&self, _name: &str) -> Lookup {
-            self.lookup
-        }
-
-        fn serial(&self) -> u32 {
-            7
-        }
-    }
-
-    #[test]
-    fn says_what_the_tables_and_the_type_ask_for() {
-        let entry = |ipv4, ipv6| Lookup::found(Entry::new(ipv4, ipv6, ZONE));
-        let (v4, v6) = (Some([10, 0, 0, 1]), Some([0xfd; 16]));
-        let (srv, any) = (33, 255);
-        let unanswered = Action::Pass(Pass::TypeUnanswered);
-        for (lookup, qtype, action) in [
-            (entry(v4, None), TYPE_A, Action::A),
-            (entry(v4, None), TYPE_AAAA, Action::NoData),
-            (entry(None, v6), TYPE_A, Action::NoData),
-            (entry(None, v6), TYPE_AAAA, Action::Aaaa),
-            (entry(v4, v6), TYPE_A, Action::A),
-            (entry(v4, v6), TYPE_AAAA, Action::Aaaa),
-            (entry(None, None), TYPE_A, Action::NoData),
-            (entry(v4, v6), srv, unanswered),
-            (entry(v4, v6), any, unanswered),
-            (entry(v4, v6), 0, unanswered),
-            (Lookup::absent(ZONE), TYPE_A, Action::NxDomain),
-            (Lookup::absent(ZONE), any, Action::NxDomain),
-            (Lookup::absent(ZONE), TYPE_SOA, Action::NoData),
-            (
-                Lookup::unknown(Pass::NameUnknown),
-                TYPE_A,
-                Action::Pass(Pass::NameUnknown),
-            ),
-            (Lookup::unknown(Pass::Changing), TYPE_SOA, Action::Pass(Pass::Changing)),
-        ] {
-            let tables = One {
-                standing: Ok(()),
-                lookup,
-            };
-            let verdict = decide(&tables, "", qtype);
-            assert_eq!(
-                verdict,
-                Verdict {
-                    action,
-                    entry: lookup.entry
-                },
-                "{lookup:?} {qtype}"
-            );
-        }
-    }
-
-    #[test]
-    fn says_nothing_from_tables_that_do_not_stand() {
-        for reason in [Pass::Unsynced, Pass::LeaseExpired] {
-            let tables = One {
-                standing: Err(reason),
-                lookup: Lookup::absent(ZONE),
-            };
-            assert_eq!(decide(&tables, "", TYPE_A).action, Action::Pass(reason));
-        }
-    }
+    zone.check_absence(name)?;
+    // As CoreDNS does: any name of a zone has the zone's SOA, if only to say that there is none of its own.
+    let rcode = if hide(qtype) == TYPE_SOA { Rcode::NoError } else { Rcode::NxDomain };
+    Ok(Verdict::denial(zone, rcode))
 }

@@ -166,6 +166,48 @@ pub struct Opt {
     pub len: Be16,
 }
 
+/// The type code of an OPT record.
+pub const TYPE_OPT: Be16 = Be16::new(41);
+
+impl Opt {
+    /// Says whether it is an OPT record of version 0 in a query.
+    #[inline(always)]
+    pub fn is_plain(&self) -> bool {
+        self.name == 0 && { self.rtype } == TYPE_OPT && self.extended_rcode == 0 && self.version == 0
+    }
+}
+
+/// The option of an OPT record that is a client's cookie (RFC 7873, 4).
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+pub struct Cookie {
+    /// The code of the option, 10.
+    pub code: Be16,
+    /// Length of what follows: 8, since no server's cookie is in it.
+    pub len: Be16,
+    /// The cookie.
+    pub cookie: u64,
+}
+
+impl Cookie {
+    /// Makes the option of this cookie.
+    #[inline(always)]
+    pub const fn new(cookie: u64) -> Self {
+        Self {
+            code: Be16::new(10),
+            len: Be16::new(8),
+            cookie,
+        }
+    }
+
+    /// Says whether it is one.
+    #[inline(always)]
+    pub fn is_clients(&self) -> bool {
+        let expected = Self::new(self.cookie);
+        (self.code, self.len) == (expected.code, expected.len)
+    }
+}
+
 /// A resource record up to its data (RFC 1035, 4.1.3), its name a pointer (4.1.4).
 #[derive(Clone, Copy)]
 #[repr(C, packed)]
@@ -215,10 +257,12 @@ unsafe impl Plain for Dns {}
 // SAFETY: a packed structure of integers: no padding, no invalid bit patterns, no references.
 unsafe impl Plain for Opt {}
 // SAFETY: a packed structure of integers: no padding, no invalid bit patterns, no references.
+unsafe impl Plain for Cookie {}
+// SAFETY: a packed structure of integers: no padding, no invalid bit patterns, no references.
 unsafe impl Plain for Record {}
 // SAFETY: a packed structure of integers: no padding, no invalid bit patterns, no references.
 unsafe impl Plain for SoaData {}
 
 const _: () = assert!(size_of::<Ipv4>() == 20 && size_of::<Ipv6>() == 40 && size_of::<Udp>() == 8);
-const _: () = assert!(size_of::<Dns>() == 12 && size_of::<Opt>() == 11);
+const _: () = assert!(size_of::<Dns>() == 12 && size_of::<Opt>() == 11 && size_of::<Cookie>() == 12);
 const _: () = assert!(size_of::<Record>() == 12 && size_of::<SoaData>() == 42);

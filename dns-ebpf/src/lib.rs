@@ -8,7 +8,7 @@
 //! answer, [`reply`] writes it. [`outcome`] names every way in which that can end, and [`packet`] is the only room
 //! where packet memory is touched.
 
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", no_std)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod decide;
@@ -17,35 +17,30 @@ pub mod maps;
 pub mod outcome;
 pub mod packet;
 pub mod query;
+pub mod record;
 pub mod reply;
 pub mod words;
+pub mod zone;
 
-use decide::{Tables, decide};
-use outcome::Outcome;
+use decide::decide;
+use maps::Maps;
+use outcome::{Outcome, Pass};
 use packet::Frame;
-use query::{Query, QuestionName, Served};
+use query::Query;
 
 /// Answers the query in `frame`, in place, or leaves it untouched and says why.
 #[inline(always)]
-pub fn answer<F, T>(frame: &mut F, tables: &T) -> Outcome
-where
-    F: Frame,
-    T: Served + for<'a> Tables<QuestionName<'a>>,
-{
-    match try_answer(frame, tables) {
+pub fn answer(frame: &mut impl Frame, maps: &impl Maps) -> Outcome {
+    match try_answer(frame, maps) {
         Ok(outcome) => outcome,
         Err(reason) => Outcome::Pass(reason),
     }
 }
 
 #[inline(always)]
-fn try_answer<F, T>(frame: &mut F, tables: &T) -> Result<Outcome, outcome::Pass>
-where
-    F: Frame,
-    T: Served + for<'a> Tables<QuestionName<'a>>,
-{
+fn try_answer(frame: &mut impl Frame, maps: &impl Maps) -> Result<Outcome, Pass> {
     let packet = frame.packet();
-    let query = Query::parse(packet, tables)?;
-    let verdict = decide(tables, &query.name(packet), query.qtype);
-    reply::write(frame, &query, verdict, tables.serial())
+    let query = Query::parse(packet, maps)?;
+    let verdict = decide(maps, &query.name(packet), query.qtype)?;
+    reply::write(frame, &query, verdict, || maps.random())
 }

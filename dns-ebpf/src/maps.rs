@@ -1,29 +1,42 @@
 //! The map contract: how the agent lays out what the kernel reads, and how a name is found in it.
 //!
 //! Names are found by an index of buckets that leads to records. A bucket is one cache line: seven slots, each a tag
-//! (32 bits of the name's hash) and the number of a record, and a mark that it has overflowed. A name stands in the
-//! bucket that the upper bits of its hash name, or, where that one is full, in a second one. So a name that is not there
-//! costs one cache line, and one that is there two or three, whatever the tables' size. No hash stands in for a name:
-//! the record holds it whole, and it is compared.
+//! (32 bits of the name's hash) and the handle of a record, and a count of names that found no place in it. A name stands
+//! in the bucket that the upper bits of its hash name, or, where that one was full, in a second one. So a name that is not
+//! there costs one cache line, and one that is there two or three, whatever the tables' size. No hash stands in for a
+//! name: the record holds it whole, and it is compared.
 //!
-//! Records never move. A record that is rewritten is marked first (an odd `sequence`), and a reader that meets the
-//! mark, or finds the sequence changed when it has read, says so and the packet passes. The agent writes records and
-//! buckets one system call each, which orders them; readers rely on loads not being reordered with loads (x86-64).
+//! Records have any length and stand in chunks, which come and go with what there is to hold. A record says everything of
+//! one name, in finished bytes of replies ([`crate::record`]). It is written once, before a slot leads to it, and never
+//! again: a change is another record, and one store of the slot goes over to it. What no slot leads to is written anew
+//! only when no program can be reading it any more (a grace period of RCU). So nobody ever reads half of anything.
 
 use core::ptr::{addr_of, read_volatile};
+#[cfg(not(target_arch = "bpf"))]
+use core::sync::atomic::AtomicU64;
 
-use crate::decide::{Entry, Lookup, Octets, Zone};
 use crate::outcome::{Outcome, Pass};
-use crate::words::{HashKeys, MAX_WORDS, Words, equal, hash};
+use crate::packet::hide;
+use crate::record::StoredRecord;
+use crate::words::{HashKeys, Words, equal, hash};
+use crate::zone::Zone;
 
 /// How many bits of a hash number a bucket.
-pub const BUCKET_BITS: u32 = 14;
-/// How many buckets the index has.
+pub const BUCKET_BITS: u32 = 17;
+/// How many buckets the index has: 8 MiB, three fifths full with the names of 10,000 Services and 150,000 endpoints.
 pub const BUCKETS: u32 = 1 << BUCKET_BITS;
-/// How many names fit: more than 10,000 Services in two zones, with buckets a third full.
-pub const RECORDS: u32 = 32_768;
 /// How many slots a bucket has.
 pub const SLOTS: usize = 7;
+/// Records begin at multiples of this many bytes.
+pub const UNIT: usize = 8;
+/// How many bits of a handle number the unit within its chunk.
+pub const UNIT_BITS: u32 = 17;
+/// How many bytes of a chunk hold records: 1 MiB.
+pub const CHUNK_LEN: usize = UNIT << UNIT_BITS;
+/// How many chunks there can be.
+pub const CHUNKS: u32 = 128;
+/// How many zones fit.
+pub const ZONES: usize = 8;
 /// How many served addresses of each family fit.
 pub const SERVED: usize = 8;
 
@@ -31,10 +44,12 @@ pub const SERVED: usize = 8;
 pub mod names {
     /// Array of [`super::Bucket`].
     pub const BUCKETS: &str = "BUCKETS";
-    /// Array of [`super::Record`].
-    pub const RECORDS: &str = "RECORDS";
+    /// Array of maps, each an array of one [`super::Chunk`].
+    pub const CHUNKS: &str = "CHUNKS";
     /// One [`super::HashKeys`].
     pub const HASH_KEYS: &str = "HASH_KEYS";
+    /// One [`super::Zones`].
+    pub const ZONES: &str = "ZONES";
     /// One [`super::Lease`].
     pub const LEASE: &str = "LEASE";
     /// One [`super::ServedAddresses`].
@@ -43,20 +58,34 @@ pub mod names {
     pub const COUNTERS: &str = "COUNTERS";
 }
 
-/// A slot of a bucket; empty where `record` is 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Slot {
-    /// [`Hash::tag`] of the name.
-    pub tag: u32,
-    /// Number of the name's record. Record 0 is never used.
-    pub record: u32,
-}
+/// Where a record stands: the number of its chunk in the upper bits, of its first unit there in the lower
+/// [`UNIT_BITS`]. No record has handle 0.
+pub type Handle = u32;
 
-/// Reads an IPv6 address as the two words that it is compared by.
-pub fn ipv6_words(octets: [u8; 16]) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = octets;
-    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes(rest)]
+/// A slot of a bucket: the tag in the lower half, the record's handle in the upper; 0 where it is empty.
+///
+/// One word, so that it is read and written in one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Slot(pub u64);
+
+impl Slot {
+    /// Makes the slot that leads from a tag to a record.
+    pub fn new(tag: u32, record: Handle) -> Self {
+        Self(u64::from(record) << 32 | u64::from(tag))
+    }
+
+    /// [`Hash::tag`] of the name.
+    #[inline(always)]
+    pub fn tag(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The name's record; 0 in an empty slot.
+    #[inline(always)]
+    pub fn record(self) -> Handle {
+        (self.0 >> 32) as u32
+    }
 }
 
 /// A bucket of the index: one cache line.
@@ -65,35 +94,19 @@ pub fn ipv6_words(octets: [u8; 16]) -> [u64; 2] {
 pub struct Bucket {
     /// The slots, in no order. No two have the same tag.
     pub slots: [Slot; SLOTS],
-    /// Not 0: names that belong here stand in their second bucket.
+    /// How many names belong here and stand in their second bucket.
     pub overflowed: u64,
 }
 
-/// A name and what is known of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Record {
-    /// Odd while the record is being written, or free.
-    pub sequence: u32,
-    /// The zone's `ttl` option, in seconds.
-    pub ttl: u32,
-    /// Length of the name, in bytes.
-    pub name_len: u8,
-    /// Length of the zone's name, in bytes.
-    pub zone_len: u8,
-    /// Which of the record sets exist, see [`crate::decide::types`].
-    pub types: u8,
-    /// Always 0.
-    pub reserved: u8,
-    /// The A record's address.
-    pub ipv4: [u8; 4],
-    /// The AAAA record's address.
-    pub ipv6: [u8; 16],
-    /// The name's last eight bytes, in lower case.
-    pub last: u64,
-    /// The name's full words, in lower case; zero beyond.
-    pub words: [u64; MAX_WORDS],
-}
+/// How far beyond its beginning a record is ever read, checked or not: the farthest bytes of a set, rotated.
+const REACH: usize = 16 << 10;
+
+/// A chunk: units of records, and as many bytes behind them as a record may reach.
+#[repr(C, align(8))]
+pub struct Chunk(pub [u8; CHUNK_LEN + REACH]);
+
+/// How many words a chunk has.
+pub const CHUNK_WORDS: usize = size_of::<Chunk>() / UNIT;
 
 /// The agent's promise that the tables are true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,27 +114,43 @@ pub struct Record {
 pub struct Lease {
     /// `CLOCK_MONOTONIC` in nanoseconds until which the tables may be answered from.
     pub until: u64,
-    /// 1 once every object that there is stands in the tables.
+    /// Not 0: every object is known.
     pub synced: u32,
-    /// The zones' serial.
-    pub serial: u32,
+    /// Not 0: every name found room, so that one that is not in the tables may be denied.
+    pub complete: u32,
 }
 
-/// The addresses whose port 53 is ours; unused places are zero.
+/// The zones that the kernel answers from, the deepest first; unused places have length 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Zones(pub [Zone; ZONES]);
+
+/// The addresses whose port 53 is ours. Unused places hold the unspecified address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ServedAddresses {
-    /// IPv4 addresses, as they stand in a packet.
+    /// IPv4 addresses, in network byte order.
     pub ipv4: [[u8; 4]; SERVED],
-    /// IPv6 addresses, as they stand in a packet, read as two words.
+    /// IPv6 addresses, as [`ipv6_words`] reads them.
     pub ipv6: [[u64; 2]; SERVED],
+}
+
+/// Reads an IPv6 address as the two words that it is compared by.
+pub fn ipv6_words(octets: [u8; 16]) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = octets;
+    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes(rest)]
 }
 
 impl ServedAddresses {
     /// Says whether an IPv4 address is among them. The unspecified address never is.
     #[inline(always)]
     pub fn has_ipv4(&self, address: [u8; 4]) -> bool {
-        address != [0; 4] && self.ipv4.contains(&address)
+        let address = u32::from_ne_bytes(address);
+        let mut found = 0;
+        for served in &self.ipv4 {
+            found |= is_same(u32::from_ne_bytes(*served), address);
+        }
+        found != 0 && address != 0
     }
 
     /// Says whether an IPv6 address, read as two words, is among them. The unspecified address never is.
@@ -138,19 +167,17 @@ impl ServedAddresses {
 /// The type has no padding and no references.
 pub unsafe trait Contract: Copy {}
 
-// SAFETY: 7 slots of two `u32` and a `u64` on 8 bytes: no padding.
-unsafe impl Contract for Bucket {}
-// SAFETY: 4 + 4 + 4 * 1 + 4 + 16 + 8 + 31 * 8 bytes, each field on a multiple of its size: no padding.
-unsafe impl Contract for Record {}
 // SAFETY: 31 + 2 times `u64`: no padding.
 unsafe impl Contract for HashKeys {}
+// SAFETY: an array of structures whose size, asserted below, is the sum of their fields': no padding.
+unsafe impl Contract for Zones {}
 // SAFETY: 8 + 4 + 4 bytes: no padding.
 unsafe impl Contract for Lease {}
 // SAFETY: 8 times 4 and 8 times 16 bytes, each on a multiple of 8: no padding.
 unsafe impl Contract for ServedAddresses {}
 
-const _: () = assert!(size_of::<Bucket>() == 64 && size_of::<Record>() == 288);
-const _: () = assert!(size_of::<HashKeys>() == 264 && size_of::<Lease>() == 16 && size_of::<ServedAddresses>() == 160);
+const _: () = assert!(size_of::<Bucket>() == 64 && size_of::<HashKeys>() == 264);
+const _: () = assert!(size_of::<Zone>() == 128 && size_of::<Lease>() == 16 && size_of::<ServedAddresses>() == 160);
 
 /// A value of the contract as bytes; `N` is its size.
 pub fn bytes_of<T: Contract, const N: usize>(value: &T) -> [u8; N] {
@@ -185,160 +212,156 @@ impl Hash {
     }
 }
 
-/// The arrays of the contract, wherever they are kept.
+/// The maps of the contract, wherever they are kept.
 ///
 /// # Safety
 ///
-/// Each pointer returned is aligned and valid for reads of its whole type for as long as `self` is borrowed. Another
-/// thread may write there meanwhile.
-pub unsafe trait Arrays {
+/// Each pointer returned is aligned and valid for reads of its whole type for as long as `self` is borrowed. Meanwhile
+/// others may write to buckets, word by word, and to such records only as no bucket has led to since `self` was borrowed.
+pub unsafe trait Maps {
     /// The bucket of this number.
     fn bucket(&self, number: u32) -> Option<*const Bucket>;
 
-    /// The record of this number.
-    fn record(&self, number: u32) -> Option<*const Record>;
+    /// The chunk of this number.
+    fn chunk(&self, number: u32) -> Option<*const Chunk>;
 
     /// The keys that names are hashed with.
     fn hash_keys(&self) -> Option<&HashKeys>;
+
+    /// The zones.
+    fn zones(&self) -> Option<&Zones>;
+
+    /// The promise that all this is true.
+    fn lease(&self) -> Option<&Lease>;
+
+    /// `CLOCK_MONOTONIC` in nanoseconds.
+    fn now(&self) -> u64;
+
+    /// A number that nobody can foresee.
+    fn random(&self) -> u32;
+
+    /// The addresses whose port 53 is ours.
+    fn served(&self) -> Option<&ServedAddresses>;
 }
 
-/// The arrays in plain memory: the contract outside of the kernel.
+/// The tables in plain memory: the contract outside of the kernel.
 #[cfg(not(target_arch = "bpf"))]
-#[derive(Clone, Copy, Debug)]
-pub struct MemoryArrays<'a> {
-    /// The index.
-    pub buckets: &'a [Bucket],
-    /// The records.
-    pub records: &'a [Record],
+#[derive(Clone, Debug)]
+pub struct MemoryMaps<'a> {
+    /// The buckets.
+    pub buckets: &'a [AtomicU64],
+    /// The chunks by their numbers; empty where there is none.
+    pub chunks: Vec<&'a [AtomicU64]>,
     /// The keys that names are hashed with.
-    pub hash_keys: &'a HashKeys,
+    pub hash_keys: HashKeys,
+    /// The zones.
+    pub zones: Zones,
+    /// The promise, which is kept at time 0.
+    pub lease: Lease,
+    /// The addresses whose port 53 is ours.
+    pub served: ServedAddresses,
 }
 
-// SAFETY: the pointers are those of references that live as long as `self` is borrowed.
+// SAFETY: buckets and chunks are pointed to only where the slices are long enough; they live as long as `self` is borrowed,
+// and are written to by atomic operations alone, by one who keeps what `Maps` promises.
 #[cfg(not(target_arch = "bpf"))]
-unsafe impl Arrays for MemoryArrays<'_> {
+unsafe impl Maps for MemoryMaps<'_> {
     fn bucket(&self, number: u32) -> Option<*const Bucket> {
-        self.buckets.get(number as usize).map(core::ptr::from_ref)
+        let at = number as usize * size_of::<Bucket>() / UNIT;
+        let words = self.buckets.get(at..)?.first_chunk::<{ size_of::<Bucket>() / UNIT }>()?;
+        Some(core::ptr::from_ref(words).cast())
     }
 
-    fn record(&self, number: u32) -> Option<*const Record> {
-        self.records.get(number as usize).map(core::ptr::from_ref)
+    fn chunk(&self, number: u32) -> Option<*const Chunk> {
+        let words = self.chunks.get(number as usize)?;
+        (words.len() == CHUNK_WORDS).then(|| words.as_ptr().cast())
     }
 
     fn hash_keys(&self) -> Option<&HashKeys> {
-        Some(self.hash_keys)
+        Some(&self.hash_keys)
+    }
+
+    fn zones(&self) -> Option<&Zones> {
+        Some(&self.zones)
+    }
+
+    fn lease(&self) -> Option<&Lease> {
+        Some(&self.lease)
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+
+    fn random(&self) -> u32 {
+        0
+    }
+
+    fn served(&self) -> Option<&ServedAddresses> {
+        Some(&self.served)
     }
 }
 
-/// Looks a name up.
+/// Looks a name up; `None` where it is not in the tables.
 #[inline(always)]
-pub fn find(arrays: &impl Arrays, name: &impl Words) -> Lookup {
-    let Some(keys) = arrays.hash_keys() else {
-        return Lookup::unknown(Pass::Unsynced);
-    };
+pub fn find(maps: &impl Maps, name: &impl Words) -> Result<Option<StoredRecord>, Pass> {
+    let keys = maps.hash_keys().ok_or(Pass::Unsynced)?;
     let hash = Hash::of(name, keys);
     for number in hash.buckets {
-        let Some(bucket) = arrays.bucket(number) else { break };
-        let number = candidate(bucket, hash.tag);
-        if number != 0
-            && let Some(record) = arrays.record(number)
+        let bucket = maps.bucket(number).ok_or(Pass::Unsynced)?;
+        let handle = candidate(bucket, hash.tag);
+        if handle != 0
+            && let Some(record) = record(maps, handle)
+            && equal(name, &record)
         {
-            let stored = StoredName(record);
-            let sequence = stored.sequence();
-            if equal(name, &stored) {
-                return stored.read(sequence);
-            }
-            if is_marked(sequence) {
-                return Lookup::unknown(Pass::Changing);
-            }
+            return Ok(Some(record));
         }
-        // SAFETY: `Arrays` promises that the bucket is aligned and readable; volatile, since it may change.
+        // SAFETY: `Maps` promises that the bucket is aligned and readable; volatile, since it may change.
         if unsafe { read_volatile(addr_of!((*bucket).overflowed)) } == 0 {
             break;
         }
     }
-    Lookup::unknown(Pass::NameUnknown)
+    Ok(None)
 }
 
 /// The record that a tag leads to in a bucket, or 0. Without a branch for each slot: tags are unique in a bucket.
 #[inline(always)]
-fn candidate(bucket: *const Bucket, tag: u32) -> u32 {
-    let mut record = 0;
+fn candidate(bucket: *const Bucket, tag: u32) -> Handle {
+    let mut handle = 0;
     for slot in 0..SLOTS {
-        // SAFETY: `Arrays` promises that the bucket is aligned and readable; volatile, since it may change.
+        // SAFETY: `Maps` promises that the bucket is aligned and readable; volatile, since it may change.
         let slot = unsafe { read_volatile(addr_of!((*bucket).slots[slot])) };
-        record |= if slot.tag == tag { slot.record } else { 0 };
+        handle |= slot.record() & is_same(slot.tag(), tag);
     }
-    record
+    handle
 }
 
-/// Says whether a record of this sequence is being written, or free.
+/// All bits where both are the same, or none.
+///
+/// Verifier: computed without a branch, and hidden, so that none is made of it. Each branch would double the ways to walk.
 #[inline(always)]
-fn is_marked(sequence: u32) -> bool {
-    sequence & 1 == 1
+fn is_same(one: u32, other: u32) -> u32 {
+    let beyond = hide((u64::from(one ^ other)).wrapping_sub(1) as usize) >> 32;
+    beyond as u32
 }
 
-/// A record in a table that may be written meanwhile: every read is volatile, so that the compiler neither repeats nor
-/// reorders it.
-struct StoredName(*const Record);
-
-impl StoredName {
-    #[inline(always)]
-    fn sequence(&self) -> u32 {
-        // SAFETY: made in `find` alone, of a pointer that `Arrays` promises to be aligned and readable.
-        unsafe { read_volatile(addr_of!((*self.0).sequence)) }
-    }
-
-    /// Reads what is known of the name, unless the record was rewritten since it had this sequence.
-    #[inline(always)]
-    fn read(&self, sequence: u32) -> Lookup {
-        let record = self.0;
-        // SAFETY: as in `sequence`.
-        let (types, ttl, name_len, ipv4, ipv6) = unsafe {
-            (
-                read_volatile(addr_of!((*record).types)),
-                read_volatile(addr_of!((*record).ttl)),
-                read_volatile(addr_of!((*record).zone_len)),
-                read_volatile(addr_of!((*record).ipv4)),
-                read_volatile(addr_of!((*record).ipv6)),
-            )
-        };
-        if is_marked(sequence) || self.sequence() != sequence {
-            return Lookup::unknown(Pass::Changing);
-        }
-        Lookup::found(Entry {
-            types,
-            ipv4: Octets(ipv4),
-            ipv6: Octets(ipv6),
-            zone: Zone { name_len, ttl },
-        })
-    }
+/// The record of a handle; `None` where there is no such chunk.
+#[inline(always)]
+pub fn record(maps: &impl Maps, handle: Handle) -> Option<StoredRecord> {
+    let chunk = maps.chunk(handle >> UNIT_BITS)?;
+    let offset = handle as usize % (1 << UNIT_BITS) * UNIT;
+    // SAFETY: `Maps` promises a readable chunk, in which the record begins before `CHUNK_LEN` and which has `REACH` bytes
+    // behind that; records that can be found are not written to.
+    Some(unsafe { StoredRecord::new(chunk.cast::<u8>().wrapping_add(offset)) })
 }
 
-impl Words for StoredName {
-    #[inline(always)]
-    fn afresh(&self) -> Self {
-        Self(self.0)
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::MAX_REACH;
 
-    #[inline(always)]
-    fn name_len(&self) -> usize {
-        // SAFETY: as in `sequence`.
-        usize::from(unsafe { read_volatile(addr_of!((*self.0).name_len)) })
-    }
-
-    #[inline(always)]
-    fn word(&self, index: usize) -> Option<u64> {
-        if index >= MAX_WORDS {
-            return None;
-        }
-        // SAFETY: as in `sequence`, and the index is within the array.
-        Some(unsafe { read_volatile(addr_of!((*self.0).words[index])) })
-    }
-
-    #[inline(always)]
-    fn last_word(&self) -> u64 {
-        // SAFETY: as in `sequence`.
-        unsafe { read_volatile(addr_of!((*self.0).last)) }
+    #[test]
+    fn no_record_is_read_beyond_its_chunk() {
+        assert!(MAX_REACH <= REACH);
     }
 }

@@ -14,25 +14,29 @@ pub enum Pass {
     NotQuery,
     /// The question's class is not IN.
     Class,
-    /// An additional record that is no OPT of version 0 without options.
+    /// An additional record that is no OPT of version 0 without options but a client's cookie.
     Edns,
     /// The agent has been gone for longer than its lease.
     LeaseExpired,
     /// The tables are not complete yet.
     Unsynced,
-    /// No such name in the tables.
-    NameUnknown,
-    /// The name is known, the type is not answered here.
-    TypeUnanswered,
-    /// The record was being rewritten while it was read.
-    Changing,
+    /// The name stands in no zone of the tables.
+    OutsideZones,
+    /// The name is not in the tables, which is not enough to say that it does not exist.
+    Uncertain,
+    /// The name exists, but what it has of this type is not held here: it lies elsewhere, or is too large for any reply.
+    NotHeld,
+    /// The type is never answered here: a zone transfer.
+    Transfer,
+    /// The reply is larger than the requestor takes, or than the link.
+    TooLarge,
     /// The frame cannot grow to hold the reply.
     NoRoom,
 }
 
 impl Pass {
     /// Every reason, in the order of their counters.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::NotDns,
         Self::NotServed,
         Self::Malformed,
@@ -41,9 +45,11 @@ impl Pass {
         Self::Edns,
         Self::LeaseExpired,
         Self::Unsynced,
-        Self::NameUnknown,
-        Self::TypeUnanswered,
-        Self::Changing,
+        Self::OutsideZones,
+        Self::Uncertain,
+        Self::NotHeld,
+        Self::Transfer,
+        Self::TooLarge,
         Self::NoRoom,
     ];
 
@@ -58,36 +64,99 @@ impl Pass {
             Self::Edns => "edns",
             Self::LeaseExpired => "lease_expired",
             Self::Unsynced => "unsynced",
-            Self::NameUnknown => "name_unknown",
-            Self::TypeUnanswered => "type_unanswered",
-            Self::Changing => "changing",
+            Self::OutsideZones => "outside_zones",
+            Self::Uncertain => "uncertain",
+            Self::NotHeld => "not_held",
+            Self::Transfer => "transfer",
+            Self::TooLarge => "too_large",
             Self::NoRoom => "no_room",
         }
     }
 }
 
+/// The code of the type of an IPv4 address (RFC 1035, 3.4.1).
+pub const TYPE_A: usize = 1;
+/// The code of the type of a name server (RFC 1035, 3.3.11).
+pub const TYPE_NS: usize = 2;
+/// The code of the type of an alias (RFC 1035, 3.3.1).
+pub const TYPE_CNAME: usize = 5;
+/// The code of the type of a zone's data (RFC 1035, 3.3.13).
+pub const TYPE_SOA: usize = 6;
+/// The code of the type of an address's name (RFC 1035, 3.3.12).
+pub const TYPE_PTR: usize = 12;
+/// The code of the type of text (RFC 1035, 3.3.14).
+pub const TYPE_TXT: usize = 16;
+/// The code of the type of an IPv6 address (RFC 3596).
+pub const TYPE_AAAA: usize = 28;
+/// The code of the type of a port and where it is (RFC 2782).
+pub const TYPE_SRV: usize = 33;
+
 /// The type of a question, as far as answers are counted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// A.
-    A,
-    /// AAAA.
-    Aaaa,
     /// Any other type.
     Other,
+    /// An IPv4 address.
+    A,
+    /// An IPv6 address.
+    Aaaa,
+    /// A port and where it is.
+    Srv,
+    /// An address's name.
+    Ptr,
+    /// Text.
+    Txt,
+    /// A name server.
+    Ns,
+    /// An alias.
+    Cname,
+    /// A zone's data.
+    Soa,
 }
 
 impl Kind {
     /// Every kind, in the order of their counters.
-    pub const ALL: [Self; 3] = [Self::A, Self::Aaaa, Self::Other];
+    pub const ALL: [Self; 9] = [
+        Self::Other,
+        Self::A,
+        Self::Aaaa,
+        Self::Srv,
+        Self::Ptr,
+        Self::Txt,
+        Self::Ns,
+        Self::Cname,
+        Self::Soa,
+    ];
+
+    /// The kind of a type code.
+    #[inline(always)]
+    pub const fn of(qtype: usize) -> Self {
+        match qtype {
+            TYPE_A => Self::A,
+            TYPE_NS => Self::Ns,
+            TYPE_CNAME => Self::Cname,
+            TYPE_SOA => Self::Soa,
+            TYPE_PTR => Self::Ptr,
+            TYPE_TXT => Self::Txt,
+            TYPE_AAAA => Self::Aaaa,
+            TYPE_SRV => Self::Srv,
+            _ => Self::Other,
+        }
+    }
 
     /// The kind's name in metrics.
     pub const fn label(self) -> &'static str {
         match self {
+            Self::Other => "other",
             Self::A => "A",
             Self::Aaaa => "AAAA",
-            Self::Other => "other",
+            Self::Srv => "SRV",
+            Self::Ptr => "PTR",
+            Self::Txt => "TXT",
+            Self::Ns => "NS",
+            Self::Cname => "CNAME",
+            Self::Soa => "SOA",
         }
     }
 }

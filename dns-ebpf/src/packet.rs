@@ -20,6 +20,8 @@ unsafe impl Plain for u32 {}
 unsafe impl Plain for u16 {}
 // SAFETY: bytes have neither, and an array adds none.
 unsafe impl<const N: usize> Plain for [u8; N] {}
+// SAFETY: as above.
+unsafe impl<const N: usize> Plain for [u64; N] {}
 
 /// A frame, or the rest of one, that can be read.
 #[derive(Clone, Copy)]
@@ -161,6 +163,59 @@ impl<'a> PacketMut<'a> {
     }
 }
 
+/// Bytes of a table.
+#[derive(Clone, Copy)]
+pub struct Stored<'a> {
+    start: *const u8,
+    len: usize,
+    memory: PhantomData<&'a [u8]>,
+}
+
+impl Stored<'_> {
+    /// How many bytes can be read whatever the length.
+    pub const SPARE: usize = 32;
+
+    /// Takes `len` bytes from `start` on.
+    ///
+    /// # Safety
+    ///
+    /// For as long as `'a`, `len` bytes from `start` on are readable, and at least [`Self::SPARE`], and nobody writes there.
+    #[inline(always)]
+    pub unsafe fn new(start: *const u8, len: usize) -> Self {
+        Self {
+            start,
+            len,
+            memory: PhantomData,
+        }
+    }
+
+    /// Where they begin.
+    #[inline(always)]
+    pub fn as_ptr(self) -> *const u8 {
+        self.start
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub fn len(self) -> usize {
+        self.len
+    }
+
+    /// Says whether there are none.
+    #[inline(always)]
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// Reads a `T` of the bytes from the first on, of [`Self::SPARE`] bytes at most.
+    #[inline(always)]
+    pub fn first<T: Plain>(self) -> T {
+        const { assert!(size_of::<T>() <= Self::SPARE) };
+        // SAFETY: `new` promises that as many bytes are readable; any bytes are a valid `T`.
+        unsafe { self.start.cast::<T>().read_unaligned() }
+    }
+}
+
 /// A failure to make room: the frame is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
@@ -173,9 +228,16 @@ pub trait Frame {
     /// The frame, from the Ethernet header on, to be written.
     fn packet_mut(&mut self) -> PacketMut<'_>;
 
-    /// Makes the frame `by` bytes longer. The new bytes are at its end, or, where there is no room, at its beginning:
-    /// the second value is by how many bytes the old contents now stand further back (0 or `by`).
-    fn grow(&mut self, by: usize) -> Result<usize, NoRoom>;
+    /// Makes the frame `by` bytes longer. Its first `keep` bytes, at least eight, are its first bytes afterwards; what
+    /// the bytes behind them hold is not said.
+    fn grow(&mut self, by: usize, keep: usize) -> Result<(), NoRoom>;
+
+    /// Says whether the link takes the frame when it is `by` bytes longer.
+    fn link_takes(&mut self, by: usize) -> bool;
+
+    /// Writes bytes of a table, 1 to 2,047 of them, at byte `at`; `None`, and nothing written, unless all of them fit.
+    #[must_use = "a write that does not fit leaves the frame as it was"]
+    fn store(&mut self, at: usize, bytes: Stored<'_>) -> Option<()>;
 
     /// Whether a transmitter may still have to complete a frame's checksum (Linux: `CHECKSUM_PARTIAL`).
     const MAY_WAIT_FOR_CHECKSUM: bool;
@@ -229,13 +291,27 @@ impl Frame for MemoryFrame<'_> {
         unsafe { PacketMut::new(bytes.start as usize, bytes.end as usize) }
     }
 
-    fn grow(&mut self, by: usize) -> Result<usize, NoRoom> {
+    fn grow(&mut self, by: usize, keep: usize) -> Result<(), NoRoom> {
         if self.buffer.len() - self.end >= by {
             self.end += by;
-            return Ok(0);
+            return Ok(());
         }
-        self.start = self.start.checked_sub(by).ok_or(NoRoom)?;
-        Ok(by)
+        let start = self.start.checked_sub(by).ok_or(NoRoom)?;
+        self.buffer.copy_within(self.start..self.start + keep, start);
+        self.start = start;
+        Ok(())
+    }
+
+    fn link_takes(&mut self, by: usize) -> bool {
+        // What a frame of Ethernet holds.
+        self.end - self.start + by <= 1514
+    }
+
+    fn store(&mut self, at: usize, bytes: Stored<'_>) -> Option<()> {
+        let to = self.buffer.get_mut(self.start + at..self.end)?.get_mut(..bytes.len())?;
+        // SAFETY: `Stored` promises as many readable bytes, and a frame is no table.
+        unsafe { bytes.as_ptr().copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
+        Some(())
     }
 
     const MAY_WAIT_FOR_CHECKSUM: bool = true;
@@ -262,4 +338,31 @@ pub fn hide(value: usize) -> usize {
     }
     #[cfg(not(target_arch = "bpf"))]
     value
+}
+
+/// Returns `value`, but keeps the verifier from knowing anything of it, even if it is a constant: the ways that led here
+/// with different values become one.
+#[inline(always)]
+pub fn forget(value: usize) -> usize {
+    value ^ zero()
+}
+
+/// 0, which only the verifier does not know, since it is read from memory.
+#[inline(always)]
+fn zero() -> usize {
+    #[cfg(target_arch = "bpf")]
+    {
+        use core::cell::UnsafeCell;
+
+        #[repr(transparent)]
+        struct Cell(UnsafeCell<usize>);
+        // SAFETY: nobody writes to it.
+        unsafe impl Sync for Cell {}
+
+        static ZERO: Cell = Cell(UnsafeCell::new(0));
+        // SAFETY: nobody writes to it; volatile, so that the compiler does not know it either.
+        unsafe { ZERO.0.get().read_volatile() }
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    0
 }

@@ -2,15 +2,16 @@
 //!
 //! Ethernet with up to two VLAN tags, IPv4 without options and fragments or IPv6 without extension headers, UDP to
 //! port 53 of a served address, a plain query of one question of class IN (RFC 1035, 4.1) and at most one OPT record
-//! of version 0 without options (RFC 6891, 6.1). Whatever is anything else is refused with the reason, and is the
+//! of version 0 (RFC 6891, 6.1) without options or with a client's cookie alone (RFC 7873, 4.1). Whatever is anything else is refused with the reason, and is the
 //! agent's or the cluster's to answer.
 //!
 //! The question's name is not walked here: where the message ends tells where its name does.
 
 use crate::headers::{self, Be16, Dns, Ipv4, Ipv6, Udp};
 use crate::outcome::Pass;
-use crate::packet::{Packet, hide};
-use crate::words::{MAX_NAME_LEN, MIN_NAME_LEN, Words};
+use crate::packet::{Packet, Plain, forget, hide};
+use crate::maps::Maps;
+use crate::words::{MAX_NAME_LEN, MIN_NAME_LEN, NameBytes, Words};
 
 /// Length of an Ethernet header without VLAN tags.
 pub const ETHERNET_LEN: usize = 14;
@@ -25,7 +26,15 @@ pub const UDP_LEN: usize = size_of::<Udp>();
 /// Length of a DNS message's header.
 pub const DNS_HEADER_LEN: usize = size_of::<Dns>();
 /// Length of an OPT record without options.
-pub const OPT_LEN: usize = size_of::<headers::Opt>();
+const OPT_LEN: usize = size_of::<headers::Opt>();
+/// Length of the option that is a client's cookie.
+const COOKIE_LEN: usize = size_of::<headers::Cookie>();
+/// Length of the longest OPT record that is understood.
+pub const MAX_OPT_LEN: usize = OPT_LEN + COOKIE_LEN;
+/// The bits of the length of an OPT record.
+const MAX_OPT_LEN_MASK: usize = 0x1f;
+/// The least that every requestor takes over UDP, in bytes (RFC 1035, 4.2.1).
+pub const MIN_UDP_SIZE: usize = 512;
 
 const ETHER_IPV4: Be16 = Be16::new(0x0800);
 const ETHER_IPV6: Be16 = Be16::new(0x86dd);
@@ -38,11 +47,15 @@ pub const UDP: u8 = 17;
 /// Of the fragment field all must be zero but "don't fragment".
 const FRAGMENT: u16 = 0xbfff;
 
+/// The longest query that can be answered; longer ones have longer names than there are.
+const MAX_QUERY_LEN: usize = 511;
+
 const DNS_PORT: Be16 = Be16::new(53);
 /// The class code of the Internet (RFC 1035, 3.2.4).
 pub const CLASS_IN: u16 = 1;
-/// The type code of an OPT record.
-pub const TYPE_OPT: u16 = 41;
+
+/// Types of questions for whole zones (RFC 1995, 6; RFC 1035, 3.2.3).
+pub const TRANSFERS: [usize; 2] = [251, 252];
 
 /// Recursion desired: copied into the reply.
 const FLAG_RD: u16 = 0x0100;
@@ -51,42 +64,52 @@ const FLAG_AD: u16 = 0x0020;
 /// Checking disabled (RFC 4035, 3.2.2): copied into the reply.
 const FLAG_CD: u16 = 0x0010;
 
-/// The addresses whose port 53 is ours.
-pub trait Served {
-    /// Says whether this IPv4 address is served.
-    fn serves_ipv4(&self, address: [u8; 4]) -> bool;
-
-    /// Says whether this IPv6 address, read as two words, is served.
-    fn serves_ipv6(&self, address: [u64; 2]) -> bool;
-}
-
-/// The version of the Internet Protocol that a query came by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ip {
-    /// IPv4, 20 bytes of header.
-    V4,
-    /// IPv6, 40 bytes of header.
-    V6,
-}
-
-impl Ip {
-    /// Length of this version's header, in bytes.
-    #[inline(always)]
-    pub const fn header_len(self) -> usize {
-        match self {
-            Self::V4 => IPV4_LEN,
-            Self::V6 => IPV6_LEN,
-        }
-    }
-}
-
 /// What a query's OPT record said.
+///
+/// Verifier: every field is set in every case, or the compiler spills what is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opt {
+    /// Length of the record in bytes; 0 where there is none.
+    pub len: usize,
     /// The requestor's UDP payload size.
-    pub udp_size: Be16,
+    pub udp_size: usize,
     /// The flags: DO and others.
-    pub flags: u16,
+    pub flags: usize,
+    /// The client's cookie, if the length has room for one.
+    pub cookie: u64,
+}
+
+impl Opt {
+    const NONE: Self = Self {
+        len: 0,
+        udp_size: MIN_UDP_SIZE,
+        flags: 0,
+        cookie: 0,
+    };
+
+    /// Says whether it is there.
+    #[inline(always)]
+    pub fn exists(&self) -> bool {
+        self.len != 0
+    }
+
+    /// Length of its options in bytes.
+    #[inline(always)]
+    pub fn options_len(&self) -> usize {
+        if self.has_cookie() { COOKIE_LEN } else { 0 }
+    }
+
+    /// Says whether it has a client's cookie.
+    #[inline(always)]
+    pub fn has_cookie(&self) -> bool {
+        self.len == OPT_LEN + COOKIE_LEN
+    }
+
+    /// The longest message that the requestor takes, in bytes.
+    #[inline(always)]
+    pub fn size_limit(&self) -> usize {
+        self.udp_size.max(MIN_UDP_SIZE)
+    }
 }
 
 /// A query that may be answered, and where its parts stand in the frame.
@@ -94,38 +117,53 @@ pub struct Opt {
 pub struct Query {
     /// Offset of the IP header in the frame: 14, 18 or 22.
     pub ip_at: usize,
-    /// The IP version.
-    pub ip: Ip,
+    /// Length of the IP header: 20 for IPv4, 40 for IPv6.
+    pub ip_len: usize,
     /// Length of the question's name in wire form, 8 to 255.
     pub name_len: usize,
     /// The question's type.
-    pub qtype: u16,
+    pub qtype: usize,
     /// The header's flags that a reply repeats: RD and CD.
     pub flags: u16,
-    /// The OPT record, if there is one.
-    pub opt: Option<Opt>,
+    /// The OPT record.
+    pub opt: Opt,
 }
 
 impl Query {
     /// Reads the query in a frame, or says why there is none to answer.
     #[inline(always)]
-    pub fn parse(packet: Packet<'_>, served: &impl Served) -> Result<Self, Pass> {
+    pub fn parse(packet: Packet<'_>, maps: &impl Maps) -> Result<Self, Pass> {
         let (ip_at, ether_type) = ethernet(packet)?;
         let ip_packet = packet.skip(ip_at);
-        let ip = match ether_type {
-            ETHER_IPV4 => ipv4(ip_packet, packet.len().wrapping_sub(ip_at), served)?,
-            ETHER_IPV6 => ipv6(ip_packet, packet.len().wrapping_sub(ip_at), served)?,
+        let ip_packet_len = packet.len().wrapping_sub(ip_at);
+        let ip_len = match ether_type {
+            ETHER_IPV4 => check_ipv4(ip_packet, ip_packet_len, maps)?,
+            ETHER_IPV6 => check_ipv6(ip_packet, ip_packet_len, maps)?,
             _ => return Err(Pass::NotDns),
         };
-        let message_at = ip.header_len() + UDP_LEN;
-        let message = ip_packet.skip(message_at);
-        dns(message, packet.len().wrapping_sub(ip_at + message_at), ip_at, ip)
+        // Verifier: hidden, or all that follows would be walked through once for each number of VLAN tags and each version.
+        let (ip_at, ip_len) = (forget(ip_at) & 0x1f, forget(ip_len) & 0x3f);
+        let message_at = ip_at + ip_len + UDP_LEN;
+        let message = packet.skip(message_at);
+        dns(message, packet.len().wrapping_sub(message_at), ip_at, ip_len)
+    }
+
+    /// Says whether it came by IPv4, and else by IPv6.
+    #[inline(always)]
+    pub fn is_ipv4(&self) -> bool {
+        self.ip_len == IPV4_LEN
+    }
+
+    /// Offset of the UDP header in the frame.
+    #[inline(always)]
+    pub fn udp_at(&self) -> usize {
+        self.ip_at + self.ip_len
     }
 
     /// Offset of the DNS message in the frame.
     #[inline(always)]
     pub fn message_at(&self) -> usize {
-        self.ip_at + self.ip.header_len() + UDP_LEN
+        self.udp_at() + UDP_LEN
     }
 
     /// Length of the message's header and question, in bytes.
@@ -158,99 +196,123 @@ fn ethernet(packet: Packet<'_>) -> Result<(usize, Be16), Pass> {
     Ok((ip_at, packet.read(ip_at - 2).ok_or(Pass::NotDns)?))
 }
 
-/// Checks the IPv4 and UDP headers of a packet of `len` bytes.
+/// Checks the IPv4 and UDP headers of a packet of `len` bytes, and returns the length of the first.
 #[inline(always)]
-fn ipv4(packet: Packet<'_>, len: usize, served: &impl Served) -> Result<Ip, Pass> {
+fn check_ipv4(packet: Packet<'_>, len: usize, maps: &impl Maps) -> Result<usize, Pass> {
     let (header, udp): (Ipv4, Udp) = packet.read_two(0).ok_or(Pass::NotDns)?;
     let whole = header.fragment.get() & FRAGMENT == 0;
     if header.version_ihl != 0x45 || header.protocol != UDP || !whole || { udp.destination } != DNS_PORT {
         return Err(Pass::NotDns);
     }
-    if !served.serves_ipv4(header.destination) {
+    if !maps.served().is_some_and(|served| served.has_ipv4(header.destination)) {
         return Err(Pass::NotServed);
     }
     if usize::from(header.total_len.get()) != len || usize::from(udp.len.get()) != len.wrapping_sub(IPV4_LEN) {
         return Err(Pass::Malformed);
     }
-    Ok(Ip::V4)
+    Ok(IPV4_LEN)
 }
 
-/// Checks the IPv6 and UDP headers of a packet of `len` bytes.
+/// The same for IPv6.
 #[inline(always)]
-fn ipv6(packet: Packet<'_>, len: usize, served: &impl Served) -> Result<Ip, Pass> {
+fn check_ipv6(packet: Packet<'_>, len: usize, maps: &impl Maps) -> Result<usize, Pass> {
     let (header, udp): (Ipv6, Udp) = packet.read_two(0).ok_or(Pass::NotDns)?;
     let [version, ..] = header.version;
     if version >> 4 != 6 || header.next_header != UDP || { udp.destination } != DNS_PORT {
         return Err(Pass::NotDns);
     }
-    if !served.serves_ipv6(header.destination) {
+    if !maps.served().is_some_and(|served| served.has_ipv6(header.destination)) {
         return Err(Pass::NotServed);
     }
     let payload = usize::from(header.payload_len.get());
     if payload != len.wrapping_sub(IPV6_LEN) || usize::from(udp.len.get()) != payload {
         return Err(Pass::Malformed);
     }
-    Ok(Ip::V6)
+    Ok(IPV6_LEN)
 }
 
 /// Checks a message of `len` bytes: header, question, OPT.
 #[inline(always)]
-fn dns(message: Packet<'_>, len: usize, ip_at: usize, ip: Ip) -> Result<Query, Pass> {
+fn dns(message: Packet<'_>, len: usize, ip_at: usize, ip_len: usize) -> Result<Query, Pass> {
     let header: Dns = message.read(0).ok_or(Pass::Malformed)?;
     let flags = header.flags.get();
     let with_opt = { header.counts } == headers::counts(1, 0, 0, 1);
     if flags & !(FLAG_RD | FLAG_AD | FLAG_CD) != 0 || !(with_opt || { header.counts } == headers::counts(1, 0, 0, 0)) {
         return Err(Pass::NotQuery);
     }
-    let after_question = if with_opt { OPT_LEN } else { 0 };
-    let name_len = len.wrapping_sub(DNS_HEADER_LEN + 4 + after_question);
+    let opt = match with_opt {
+        true => Opt::read_last(message, len)?,
+        false => Opt::NONE,
+    };
+    let name_len = len.wrapping_sub(DNS_HEADER_LEN + 4 + opt.len);
     if !(1..=MAX_NAME_LEN).contains(&name_len) {
         return Err(Pass::Malformed);
     }
+    // Verifier: hidden, or all that follows would be walked through once for each way that the length was come by.
     let name_len = hide(name_len) & MAX_NAME_LEN;
     let question_end = message.skip(DNS_HEADER_LEN + name_len);
     let (qtype, class): (Be16, Be16) = question_end.read_two(0).ok_or(Pass::Malformed)?;
-    let opt = match with_opt {
-        true => Some(opt(question_end.skip(4))?),
-        false => None,
-    };
+    // Verifier: hidden wherever it is compared, or all that follows would be walked through once for each type.
+    let qtype = usize::from(qtype.get());
+    if TRANSFERS.contains(&hide(qtype)) {
+        return Err(Pass::Transfer);
+    }
     if class != Be16::new(CLASS_IN) {
         return Err(Pass::Class);
     }
     if name_len < MIN_NAME_LEN {
-        return Err(Pass::NameUnknown);
+        return Err(Pass::OutsideZones);
     }
-    // Verifier: hidden, or all that follows would be walked through once for each number of VLAN tags and each way that
-    // the length was come by.
-    let (ip_at, name_len) = (hide(ip_at) & 0x1f, hide(name_len) & MAX_NAME_LEN);
     Ok(Query {
         ip_at,
-        ip,
+        ip_len,
         name_len,
-        qtype: qtype.get(),
+        qtype,
         flags: flags & (FLAG_RD | FLAG_CD),
-        opt,
+        opt: opt.hidden(),
     })
 }
 
-#[inline(always)]
-fn opt(record: Packet<'_>) -> Result<Opt, Pass> {
-    let headers::Opt {
-        name,
-        rtype,
-        udp_size,
-        extended_rcode,
-        version,
-        flags,
-        len,
-    } = record.read(0).ok_or(Pass::Malformed)?;
-    if name != 0 || rtype != Be16::new(TYPE_OPT) || extended_rcode != 0 || version != 0 || len != Be16::new(0) {
-        return Err(Pass::Edns);
+impl Opt {
+    /// The same, of which the verifier does not know how it was come by.
+    #[inline(always)]
+    fn hidden(self) -> Self {
+        Self {
+            len: forget(self.len) & MAX_OPT_LEN_MASK,
+            udp_size: forget(self.udp_size),
+            flags: forget(self.flags),
+            cookie: forget(self.cookie as usize) as u64,
+        }
     }
-    Ok(Opt {
-        udp_size,
-        flags: flags.get(),
-    })
+
+    /// Reads the OPT record at the end of a message of `len` bytes.
+    ///
+    /// Its own length is not known before, so that it is looked for at each of the two places where it may begin. It is at
+    /// one of them at most: what would be its first byte at the second, 0, is the lower byte of the cookie's code at the first.
+    #[inline(always)]
+    fn read_last(message: Packet<'_>, len: usize) -> Result<Self, Pass> {
+        let begin = |record_len| hide(len.wrapping_sub(record_len)) & MAX_QUERY_LEN;
+        let plain: headers::Opt = message.skip(begin(OPT_LEN)).read(0).ok_or(Pass::Malformed)?;
+        if plain.is_plain() && { plain.len } == Be16::new(0) {
+            return Ok(Self::new(plain, OPT_LEN, 0));
+        }
+        let record = message.skip(begin(OPT_LEN + COOKIE_LEN));
+        let (opt, option): (headers::Opt, headers::Cookie) = record.read_two(0).ok_or(Pass::Malformed)?;
+        if opt.is_plain() && { opt.len } == Be16::new(COOKIE_LEN as u16) && option.is_clients() {
+            return Ok(Self::new(opt, OPT_LEN + COOKIE_LEN, option.cookie));
+        }
+        Err(Pass::Edns)
+    }
+
+    #[inline(always)]
+    fn new(opt: headers::Opt, len: usize, cookie: u64) -> Self {
+        Self {
+            len,
+            udp_size: opt.udp_size.get().into(),
+            flags: opt.flags.get().into(),
+            cookie,
+        }
+    }
 }
 
 /// A question's name where it stands in the frame.
@@ -258,6 +320,32 @@ fn opt(record: Packet<'_>) -> Result<Opt, Pass> {
 pub struct QuestionName<'a> {
     name: Packet<'a>,
     len: usize,
+}
+
+impl QuestionName<'_> {
+    /// Verifier: the offset is bounded where it is used, and checked there whatever the compiler knows of it.
+    #[inline(always)]
+    fn read<T: Plain>(&self, at: usize) -> Option<T> {
+        self.name.read(hide(at) & MAX_NAME_LEN)
+    }
+}
+
+impl NameBytes for QuestionName<'_> {
+    #[inline(always)]
+    fn byte_at(&self, at: usize) -> Option<u8> {
+        let [byte] = self.read(at)?;
+        Some(byte)
+    }
+
+    #[inline(always)]
+    fn half_word_at(&self, at: usize) -> Option<u32> {
+        self.read(at)
+    }
+
+    #[inline(always)]
+    fn word_at(&self, at: usize) -> Option<u64> {
+        self.read(at)
+    }
 }
 
 impl Words for QuestionName<'_> {

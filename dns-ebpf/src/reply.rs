@@ -4,11 +4,15 @@
 //! answer follows the question, the OPT record follows the answer. Replies mean what CoreDNS's `kubernetes` plugin
 //! means: AA set, RA clear, RD and CD copied, the OPT record echoed with the requestor's size.
 
-use crate::decide::{Action, Entry, TYPE_A, TYPE_AAAA, TYPE_SOA, Verdict, Zone};
+use crate::decide::{Content, Verdict};
 use crate::headers::{self, Be16, Be32, Ipv4, Ipv6, Record, SoaData, Udp};
-use crate::outcome::{Kind, Outcome, Pass, Rcode};
-use crate::packet::{Frame, Packet, PacketMut, Plain, hide};
-use crate::query::{CLASS_IN, DNS_HEADER_LEN, Ip, OPT_LEN, Opt, Query, TYPE_OPT, UDP, UDP_LEN};
+use crate::outcome::{Kind, Outcome, Pass, Rcode, TYPE_A, TYPE_AAAA, TYPE_SOA};
+use crate::packet::{Frame, Packet, PacketMut, forget, hide};
+use crate::query::{
+    CLASS_IN, DNS_HEADER_LEN, MAX_OPT_LEN, MIN_UDP_SIZE, Opt, Query, UDP, UDP_LEN,
+};
+use crate::record::{Set, StoredRecord};
+use crate::zone::Zone;
 
 /// Length of an A record whose name is a pointer.
 const A_LEN: usize = size_of::<Record>() + 4;
@@ -29,71 +33,103 @@ const SOA_MAX_TTL: u32 = 300;
 const SOA_TIMERS: [u32; 3] = [7200, 1800, 86400];
 
 /// Writes the reply that `verdict` asks for, or leaves the frame untouched and says why.
-#[inline(always)]
-pub fn write<F: Frame>(frame: &mut F, query: &Query, verdict: Verdict, serial: u32) -> Result<Outcome, Pass> {
-    let (len, rcode) = match verdict.action {
-        Action::A => (A_LEN, Rcode::NoError),
-        Action::Aaaa => (AAAA_LEN, Rcode::NoError),
-        Action::NoData => (SOA_LEN, Rcode::NoError),
-        Action::NxDomain => (SOA_LEN, Rcode::NxDomain),
-        Action::Pass(reason) => return Err(reason),
-    };
-    let completion = completion::<F>(frame.packet(), query).ok_or(Pass::Malformed)?;
-    let moved = frame.grow(len).map_err(|_| Pass::NoRoom)?;
-    // None of these fails: the query was read in full and the room was made.
-    write_message(frame.packet_mut(), query, verdict, serial, moved).ok_or(Pass::NoRoom)?;
-    let reply_len = query.question_end() + len + query.opt.map_or(0, |_| OPT_LEN);
-    write_headers(frame.packet_mut(), query, UDP_LEN + reply_len).ok_or(Pass::NoRoom)?;
-    write_checksum(frame, query, completion).ok_or(Pass::NoRoom)?;
-    Ok(Outcome::Answered(kind(query.qtype), rcode))
-}
-
-#[inline(always)]
-fn kind(qtype: u16) -> Kind {
-    match qtype {
-        TYPE_A => Kind::A,
-        TYPE_AAAA => Kind::Aaaa,
-        _ => Kind::Other,
-    }
-}
-
-#[inline(always)]
-fn write_message(mut frame: PacketMut<'_>, query: &Query, verdict: Verdict, serial: u32, moved: usize) -> Option<()> {
-    if moved != 0 {
-        move_forward(&mut frame, query.message_at() + query.question_end(), moved)?;
-    }
-    let mut at = query.message_at() + query.question_end();
-    let Verdict { action, entry } = verdict;
-    at += match action {
-        Action::A => write_a(&mut frame, at, &entry)?,
-        Action::Aaaa => write_aaaa(&mut frame, at, &entry)?,
-        Action::NoData | Action::NxDomain => write_soa(&mut frame, at, query, entry.zone, serial)?,
-        Action::Pass(_) => return None,
-    };
-    if let Some(opt) = query.opt {
-        write_opt(&mut frame, at, opt)?;
-    }
-    write_dns_header(&mut frame, query, action)
-}
-
-/// Moves the first `len` bytes of what stands `by` bytes into the frame to the frame's beginning.
 ///
-/// Words go from front to back, so a word is read before it is overwritten: `by` is at least the size of a word.
+/// `random` is asked where a set of addresses is to begin.
 #[inline(always)]
-fn move_forward(frame: &mut PacketMut<'_>, len: usize, by: usize) -> Option<()> {
-    const MAX_WORDS: usize = 48;
-    let words = hide(len / 8);
-    for index in 0..MAX_WORDS {
-        if index >= words {
-            break;
-        }
-        let word: u64 = frame.as_packet().read(8 * index + bound(by))?;
-        frame.write(8 * index, word)?;
+pub fn write<F: Frame>(
+    frame: &mut F,
+    query: &Query,
+    verdict: Verdict<'_>,
+    random: impl Fn() -> u32,
+) -> Result<Outcome, Pass> {
+    let len = match verdict.content {
+        Content::Set(_, set) => usize::from(set.len),
+        Content::Soa(_) => SOA_LEN,
+    };
+    // Verifier: hidden, or all that follows would be walked through once for each content.
+    let len = forget(len) & MAX_LEN;
+    let reply_len = query.question_end() + len + query.opt.len;
+    if reply_len > query.opt.size_limit() || (reply_len > MIN_UDP_SIZE && !frame.link_takes(len)) {
+        return Err(Pass::TooLarge);
     }
-    // The last bytes, together with some that are already there.
-    let last = bound(len.wrapping_sub(8));
-    let word: u64 = frame.as_packet().skip(bound(by)).read(last)?;
-    frame.write(last, word)
+    let completion = completion::<F>(frame.packet(), query).ok_or(Pass::Malformed)?;
+    frame
+        .grow(len, query.message_at() + query.question_end())
+        .map_err(|_| Pass::NoRoom)?;
+    // None of these fails: the query was read in full and the room was made.
+    write_message(frame, query, verdict, len, random).ok_or(Pass::NoRoom)?;
+    write_headers(frame.packet_mut(), query, UDP_LEN + reply_len).ok_or(Pass::NoRoom)?;
+    write_checksum(frame, query, verdict.content, completion).ok_or(Pass::NoRoom)?;
+    Ok(Outcome::Answered(Kind::of(query.qtype), verdict.rcode))
+}
+
+/// The bits of the length of what stands behind a question.
+const MAX_LEN: usize = 0x7ff;
+
+/// Verifier: the length of a set, bounded again wherever it is used.
+#[inline(always)]
+fn bound_set(set: Set) -> usize {
+    hide(usize::from(set.len)) & 0x7ff
+}
+
+#[inline(always)]
+fn write_message<F: Frame>(
+    frame: &mut F,
+    query: &Query,
+    verdict: Verdict<'_>,
+    len: usize,
+    random: impl Fn() -> u32,
+) -> Option<()> {
+    let at = query.message_at() + query.question_end();
+    match verdict.content {
+        Content::Set(record, set) => write_set(frame, bound(at), record, set, query.qtype, random)?,
+        Content::Soa(zone) => write_soa(&mut frame.packet_mut(), at, query, zone)?,
+    }
+    let mut frame = frame.packet_mut();
+    if query.opt.exists() {
+        write_opt(&mut frame, at + len, query.opt)?;
+    }
+    write_dns_header(&mut frame, query, &verdict)
+}
+
+/// Writes a set, addresses rotated.
+#[inline(always)]
+fn write_set<F: Frame>(
+    frame: &mut F,
+    at: usize,
+    record: StoredRecord,
+    set: Set,
+    qtype: usize,
+    random: impl Fn() -> u32,
+) -> Option<()> {
+    const TWO_WORDS: usize = 16;
+    let len = bound_set(set);
+    if len == TWO_WORDS {
+        return frame.packet_mut().write::<[u64; 2]>(at, record.bytes(set, 0, len).first());
+    }
+    let split = hide(split(set, hide(qtype), random)) & MAX_LEN;
+    let rest = len.wrapping_sub(split);
+    frame.store(at, record.bytes(set, split, rest))?;
+    if split != 0 {
+        frame.store(at + rest, record.bytes(set, 0, split))?;
+    }
+    Some(())
+}
+
+/// Where a set of addresses is split in two parts that change places: before any of its records, equally often.
+#[inline(always)]
+fn split(set: Set, qtype: usize, random: impl Fn() -> u32) -> usize {
+    let record_len = match qtype {
+        TYPE_A => A_LEN,
+        TYPE_AAAA => AAAA_LEN,
+        _ => return 0,
+    };
+    let records = usize::from(set.answers);
+    if records == 1 || records * record_len != usize::from(set.len) {
+        // Not addresses alone: there is an alias before them.
+        return 0;
+    }
+    (u64::from(random()) * records as u64 >> 32) as usize * record_len
 }
 
 /// Verifier: an offset in a frame is masked where it is used, since its bound is lost where it was stored.
@@ -102,78 +138,63 @@ fn bound(at: usize) -> usize {
     hide(at) & 0x1ff
 }
 
-#[inline(always)]
-fn write_a(frame: &mut PacketMut<'_>, at: usize, entry: &Entry) -> Option<usize> {
-    write_record(frame, at, DNS_HEADER_LEN, TYPE_A, entry.zone.ttl, entry.ipv4.0)
-}
-
-#[inline(always)]
-fn write_aaaa(frame: &mut PacketMut<'_>, at: usize, entry: &Entry) -> Option<usize> {
-    write_record(frame, at, DNS_HEADER_LEN, TYPE_AAAA, entry.zone.ttl, entry.ipv6.0)
-}
-
 /// The zone's SOA record: the zone's name is the question's tail.
 #[inline(always)]
-fn write_soa(frame: &mut PacketMut<'_>, at: usize, query: &Query, zone: Zone, serial: u32) -> Option<usize> {
-    let zone_at = DNS_HEADER_LEN + query.name_len.wrapping_sub(usize::from(zone.name_len));
+fn write_soa(frame: &mut PacketMut<'_>, at: usize, query: &Query, zone: &Zone) -> Option<()> {
+    let zone_at = DNS_HEADER_LEN + query.name_len.wrapping_sub(zone.len as usize);
     let pointer = Be16::new(POINTER | zone_at as u16);
     let data = SoaData {
         server: *b"\x02ns\x03dns",
         server_zone: pointer,
         mailbox: *b"\x0ahostmaster",
         mailbox_zone: pointer,
-        serial: Be32::new(serial),
+        serial: Be32::new(zone.serial),
         timers: SOA_TIMERS.map(Be32::new),
         minimum: Be32::new(zone.ttl),
     };
-    write_record(frame, at, zone_at, TYPE_SOA, zone.ttl.min(SOA_MAX_TTL), data)
-}
-
-/// Writes a record of class IN whose name stands at byte `name_at` of the message, and returns its length.
-#[inline(always)]
-fn write_record<T: Plain>(
-    frame: &mut PacketMut<'_>,
-    at: usize,
-    name_at: usize,
-    rtype: u16,
-    ttl: u32,
-    data: T,
-) -> Option<usize> {
     let record = Record {
-        name: Be16::new(POINTER | name_at as u16),
-        rtype: Be16::new(rtype),
+        name: pointer,
+        rtype: Be16::new(TYPE_SOA as u16),
         class: Be16::new(CLASS_IN),
-        ttl: Be32::new(ttl),
-        data_len: Be16::new(size_of::<T>() as u16),
+        ttl: Be32::new(zone.ttl.min(SOA_MAX_TTL)),
+        data_len: Be16::new(size_of::<SoaData>() as u16),
     };
-    frame.write_two(bound(at), record, data)?;
-    Some(size_of::<Record>() + size_of::<T>())
+    frame.write_two(bound(at), record, data)
 }
 
-/// The OPT record: the requestor's size again, and of the flags the upper byte.
+/// The OPT record: the requestor's size again, of the flags the upper byte, and the client's cookie as it came.
 #[inline(always)]
 fn write_opt(frame: &mut PacketMut<'_>, at: usize, opt: Opt) -> Option<()> {
     let record = headers::Opt {
         name: 0,
-        rtype: Be16::new(TYPE_OPT),
-        udp_size: opt.udp_size,
+        rtype: headers::TYPE_OPT,
+        udp_size: Be16::new(opt.udp_size as u16),
         extended_rcode: 0,
         version: 0,
-        flags: Be16::new(opt.flags & 0xff00),
-        len: Be16::new(0),
+        flags: Be16::new(opt.flags as u16 & 0xff00),
+        len: Be16::new(opt.options_len() as u16),
     };
-    frame.write(bound(at), record)
+    match opt.has_cookie() {
+        true => frame.write_two(bound_reply(at), record, headers::Cookie::new(opt.cookie)),
+        false => frame.write(bound_reply(at), record),
+    }
+}
+
+/// Verifier: the same for an offset behind a set.
+#[inline(always)]
+fn bound_reply(at: usize) -> usize {
+    hide(at) & 0x7ff
 }
 
 /// The header but for the ID, which stays: flags, rcode and counts.
 #[inline(always)]
-fn write_dns_header(frame: &mut PacketMut<'_>, query: &Query, action: Action) -> Option<()> {
-    let additionals = query.opt.map_or(0, |_| 1);
-    let (rcode, counts) = match action {
-        Action::A | Action::Aaaa => (0, headers::counts(1, 1, 0, additionals)),
-        Action::NoData => (0, headers::counts(1, 0, 1, additionals)),
-        Action::NxDomain => (3, headers::counts(1, 0, 1, additionals)),
-        Action::Pass(_) => return None,
+fn write_dns_header(frame: &mut PacketMut<'_>, query: &Query, verdict: &Verdict<'_>) -> Option<()> {
+    let [answers, authorities] = [verdict.answers, verdict.authorities].map(u16::from);
+    let additionals = u16::from(verdict.additionals) + u16::from(query.opt.exists());
+    let counts = headers::counts(1, answers, authorities, additionals);
+    let rcode = match verdict.rcode {
+        Rcode::NoError => 0,
+        Rcode::NxDomain => 3,
     };
     let at = bound(query.message_at());
     frame.write(at + 2, Be16::new(FLAGS | query.flags | rcode))?;
@@ -187,11 +208,11 @@ fn write_headers(mut frame: PacketMut<'_>, query: &Query, udp_len: usize) -> Opt
     frame.write(0, source)?;
     frame.write(6, destination)?;
     let ip_at = bound(query.ip_at);
-    match query.ip {
-        Ip::V4 => write_ipv4(&mut frame, ip_at, udp_len)?,
-        Ip::V6 => write_ipv6(&mut frame, ip_at, udp_len)?,
+    match query.is_ipv4() {
+        true => write_ipv4(&mut frame, ip_at, udp_len)?,
+        false => write_ipv6(&mut frame, ip_at, udp_len)?,
     }
-    let udp_at = ip_at + query.ip.header_len();
+    let udp_at = bound(query.udp_at());
     let udp: Udp = frame.as_packet().read(udp_at)?;
     let len = Be16::new(udp_len as u16);
     frame.write(
@@ -267,13 +288,13 @@ fn completion<F: Frame>(packet: Packet<'_>, query: &Query) -> Option<Completion>
     if !F::MAY_WAIT_FOR_CHECKSUM {
         return Some(Completion::Done);
     }
-    let udp_at = query.ip_at + query.ip.header_len();
+    let udp_at = query.udp_at();
     let udp: Udp = packet.read(bound(udp_at))?;
     let pseudo_header = pseudo_header(packet, query)?;
     if udp.checksum != fold(pseudo_header) {
         return Some(Completion::Done);
     }
-    let right = fold(pseudo_header + sum(packet, udp_at)?) == 0xffff;
+    let right = fold(pseudo_header + sum::<MAX_QUERY_WORDS>(packet, udp_at, packet.len().wrapping_sub(udp_at))?) == 0xffff;
     Some(if right { Completion::Either } else { Completion::Waiting })
 }
 
@@ -282,22 +303,27 @@ fn completion<F: Frame>(packet: Packet<'_>, query: &Query) -> Option<Completion>
 /// Where the transmitter completes it, it gets the pseudo-header's sum. Else none for IPv4 (RFC 768), and the whole sum
 /// for IPv6, which must have one (RFC 8200, 8.1).
 #[inline(always)]
-fn write_checksum<F: Frame>(frame: &mut F, query: &Query, completion: Completion) -> Option<()> {
-    let udp_at = query.ip_at + query.ip.header_len();
+fn write_checksum<F: Frame>(
+    frame: &mut F,
+    query: &Query,
+    content: Content<'_>,
+    completion: Completion,
+) -> Option<()> {
+    let udp_at = query.udp_at();
     let checksum_at = bound(udp_at + 6);
     let waiting = match completion {
         Completion::Done => false,
         Completion::Waiting => true,
         Completion::Either => {
             let waiting = frame.waits_for_checksum(checksum_at);
-            frame.packet_mut().write(checksum_at, [0; 2])?;
+            frame.packet_mut().write(checksum_at, [0u8; 2])?;
             waiting
         }
     };
-    let checksum = match query.ip {
+    let checksum = match query.is_ipv4() {
         _ if waiting => fold(pseudo_header(frame.packet(), query)?),
-        Ip::V4 => return Some(()),
-        Ip::V6 => !fold(pseudo_header(frame.packet(), query)? + sum(frame.packet(), udp_at)?),
+        true => return Some(()),
+        false => !fold(pseudo_header(frame.packet(), query)? + sum_reply(frame.packet(), query, content)?),
     };
     let checksum = if checksum == 0 { 0xffff } else { checksum };
     frame.packet_mut().write(checksum_at, checksum.to_ne_bytes())
@@ -307,13 +333,13 @@ fn write_checksum<F: Frame>(frame: &mut F, query: &Query, completion: Completion
 #[inline(always)]
 fn pseudo_header(packet: Packet<'_>, query: &Query) -> Option<u64> {
     let ip = packet.skip(bound(query.ip_at));
-    let (addresses, udp): (u64, Udp) = match query.ip {
-        Ip::V4 => {
+    let (addresses, udp): (u64, Udp) = match query.is_ipv4() {
+        true => {
             let (header, udp): (Ipv4, Udp) = ip.read_two(0)?;
             let [source, destination] = [header.source, header.destination].map(u32::from_ne_bytes);
             (u64::from(source) + u64::from(destination), udp)
         }
-        Ip::V6 => {
+        false => {
             let (header, udp): (Ipv6, Udp) = ip.read_two(0)?;
             let ([a, b], [c, d]) = ({ header.source }, { header.destination });
             (halves(a) + halves(b) + halves(c) + halves(d), udp)
@@ -329,16 +355,35 @@ fn halves(word: u64) -> u64 {
     (word & 0xffff_ffff) + (word >> 32)
 }
 
-/// The sum of everything from byte `at` of a reply on.
+/// The sum of a reply from the UDP header on. That of a set is not summed again: its record has it.
 #[inline(always)]
-fn sum(packet: Packet<'_>, at: usize) -> Option<u64> {
-    /// Words of the longest reply: UDP and DNS headers, the longest question, SOA, OPT.
-    const MAX_WORDS: usize = (UDP_LEN + DNS_HEADER_LEN + 255 + 4 + SOA_LEN + OPT_LEN) / 8;
-    let data = packet.skip(bound(at)).afresh(packet.len());
-    let len = packet.len().wrapping_sub(at);
+fn sum_reply(packet: Packet<'_>, query: &Query, content: Content<'_>) -> Option<u64> {
+    /// Words of the longest SOA and OPT records.
+    const MAX_TAIL_WORDS: usize = (SOA_LEN + MAX_OPT_LEN).div_ceil(8);
+    let udp_at = query.udp_at();
+    let question_len = UDP_LEN + query.question_end();
+    let (set_len, set_sum) = match content {
+        Content::Set(_, set) => (bound_set(set), set.sum),
+        Content::Soa(_) => (0, 0),
+    };
+    let tail_at = udp_at + question_len + set_len;
+    let tail = fold(sum::<MAX_TAIL_WORDS>(packet, tail_at, packet.len().wrapping_sub(tail_at))?);
+    let shifted = |sum: u16, by: usize| if by % 2 == 0 { sum } else { sum.swap_bytes() };
+    let head = sum::<MAX_QUERY_WORDS>(packet, udp_at, question_len)?;
+    let rest = [shifted(set_sum, question_len), shifted(tail, question_len + set_len)];
+    Some(head + u64::from(rest[0]) + u64::from(rest[1]))
+}
+
+/// Words of the longest query: UDP and DNS headers, the longest question, OPT.
+const MAX_QUERY_WORDS: usize = (UDP_LEN + DNS_HEADER_LEN + 255 + 4 + MAX_OPT_LEN).div_ceil(8);
+
+/// The sum of `len` bytes from byte `at` on, of `WORDS` words at most.
+#[inline(always)]
+fn sum<const WORDS: usize>(packet: Packet<'_>, at: usize, len: usize) -> Option<u64> {
+    let data = packet.skip(bound_reply(at)).afresh(packet.len());
     let words = hide(len / 8);
     let mut sum = 0;
-    for index in 0..MAX_WORDS {
+    for index in 0..WORDS {
         if index >= words {
             break;
         }
@@ -348,7 +393,7 @@ fn sum(packet: Packet<'_>, at: usize) -> Option<u64> {
     // What is left over, padded with zeros: the last word without the bytes already summed.
     let rest = len % 8;
     if rest != 0 {
-        let last: u64 = data.skip(bound(len.wrapping_sub(8))).read(0)?;
+        let last: u64 = packet.skip(bound_reply((at + len).wrapping_sub(8))).read(0)?;
         let word = u64::from_le(last) >> (64 - 8 * rest);
         let word = word.to_le();
         sum += halves(word);

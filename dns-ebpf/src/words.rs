@@ -13,11 +13,10 @@ pub const MAX_NAME_LEN: usize = 255;
 pub const MAX_WORDS: usize = MAX_NAME_LEN / 8;
 
 /// The bit that tells an ASCII letter's case, in each byte.
-const CASE: u64 = 0x2020_2020_2020_2020;
+pub const CASE: u64 = 0x2020_2020_2020_2020;
 const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// A name that can be read in words.
-///
 pub trait Words {
     /// Its length in bytes, 8 to 255.
     fn name_len(&self) -> usize;
@@ -37,6 +36,18 @@ pub trait Words {
 
     /// Its last eight bytes.
     fn last_word(&self) -> u64;
+}
+
+/// A name that can be read at any byte.
+pub trait NameBytes: Words {
+    /// The byte at `at`.
+    fn byte_at(&self, at: usize) -> Option<u8>;
+
+    /// The four bytes from `at` on; some of them may be beyond the name.
+    fn half_word_at(&self, at: usize) -> Option<u32>;
+
+    /// The eight bytes from `at` on.
+    fn word_at(&self, at: usize) -> Option<u64>;
 }
 
 /// The secret that names are hashed with: one odd multiplier a word, one for the last word and one for the length.
@@ -112,7 +123,7 @@ fn difference(name: &impl Words, stored: &impl Words, ignored: impl Fn(u64) -> u
 
 /// Sets the case bit of each byte of `word` that is a lower-case ASCII letter.
 #[inline(always)]
-fn letters(word: u64) -> u64 {
+pub fn letters(word: u64) -> u64 {
     let low = word & (ONES * 0x7f);
     let from_a = low + ONES * (0x80 - b'a' as u64);
     let beyond_z = low + ONES * (0x7f - b'z' as u64);
@@ -136,6 +147,22 @@ impl Words for &[u8] {
 
     fn last_word(&self) -> u64 {
         self.last_chunk().copied().map_or(0, u64::from_ne_bytes)
+    }
+}
+
+impl NameBytes for &[u8] {
+    fn byte_at(&self, at: usize) -> Option<u8> {
+        self.get(at).copied()
+    }
+
+    fn half_word_at(&self, at: usize) -> Option<u32> {
+        let bytes = self.get(at..).and_then(<[u8]>::first_chunk);
+        bytes.copied().map(u32::from_ne_bytes)
+    }
+
+    fn word_at(&self, at: usize) -> Option<u64> {
+        let bytes = self.get(at..).and_then(<[u8]>::first_chunk);
+        bytes.copied().map(u64::from_ne_bytes)
     }
 }
 

@@ -99,7 +99,7 @@ impl Cluster {
             Event::Apply(object) => self.put(object, &mut changes),
             Event::Delete(kind, key) => self.remove(kind, &key, &mut changes),
             Event::Listed(kind, listed) => {
-                let gone: Vec<_> = self.keys(kind).filter(|key| !listed.contains(key)).collect();
+                let gone = self.missing(kind, &listed);
                 changes.any = self.synced.insert(kind);
                 for key in gone {
                     self.remove(kind, &key, &mut changes);
@@ -127,6 +127,26 @@ impl Cluster {
     /// The ServiceImports.
     pub fn imported(&self) -> &ServiceSet {
         &self.imported
+    }
+
+    /// The names of the Namespaces, in no order.
+    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
+        self.namespaces.iter().map(String::as_str)
+    }
+
+    /// The Pods with their namespaces, in no order.
+    pub fn pods(&self) -> impl Iterator<Item = (&str, &Pod)> {
+        self.pods.iter().map(|(key, pod)| (&*key.namespace, pod))
+    }
+
+    /// Finds a Pod.
+    pub fn pod(&self, key: &ObjectKey) -> Option<&Pod> {
+        self.pods.get(key)
+    }
+
+    /// The keys of the objects of a kind that are not listed.
+    pub fn missing(&self, kind: Kind, listed: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+        self.keys(kind).filter(|key| !listed.contains(key)).collect()
     }
 
     /// How many Pods of a namespace have this address, spelled in just this way.
@@ -272,6 +292,21 @@ impl ServiceSet {
     /// Finds a Service.
     pub fn service(&self, key: &ObjectKey) -> Option<&Service> {
         self.services.get(key)
+    }
+
+    /// The keys of the Services, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.services.keys()
+    }
+
+    /// The addresses that a Service or an endpoint has, in no order; one that both have comes twice.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.cluster_ips.keys().chain(self.addresses.keys()).copied()
+    }
+
+    /// Finds a slice.
+    pub fn slice(&self, key: &ObjectKey) -> Option<&EndpointSlice> {
+        self.slices.get(key)
     }
 
     /// The slices of a Service, in order, whether or not it exists.

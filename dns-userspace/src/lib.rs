@@ -4,7 +4,7 @@
 //! A Service's way through it: [`watch`] or [`manifests`] -> [`cluster`] -> [`rules`] -> [`zone`] -> [`kernel`], and
 //! [`server`] answers from the same zone table.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod cli;
 pub mod cluster;
@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod manifests;
 pub mod metrics;
 pub mod name;
+pub mod names;
 pub mod parts;
 pub mod publish;
 pub mod rules;

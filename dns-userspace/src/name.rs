@@ -28,6 +28,18 @@ impl Name {
         (wire.len() <= MAX_NAME_LEN).then(|| Self(wire.into()))
     }
 
+    /// The root's name.
+    pub fn root() -> Self {
+        Self([0].into())
+    }
+
+    /// Makes the name of these labels, such as `web-service.default.svc`, left of a zone's; no labels make the zone's name.
+    pub fn of_labels(labels: &str, zone: &Self) -> Option<Self> {
+        let Self(left) = Self::parse(labels)?;
+        let wire = [&left[..left.len() - 1], &zone.0].concat();
+        (wire.len() <= MAX_NAME_LEN).then(|| Self(wire.into()))
+    }
+
     /// Makes a name of uncompressed wire form, whatever its letter case; the caller has checked its shape.
     pub fn from_wire(wire: &[u8]) -> Self {
         Self(wire.to_ascii_lowercase().into())

@@ -1,7 +1,8 @@
 //! The one task that takes events in and puts what follows from them in force: in the zone table, and in the kernel.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::PoisonError;
+use std::sync::{PoisonError, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -13,8 +14,12 @@ use tracing::{info, warn};
 use crate::cluster::Event;
 use crate::cluster::object::{Reach, Service};
 use crate::collect::AgentMetrics;
+use crate::corefile::Cache;
 use crate::kernel::maps::Tables;
-use crate::zone::{SharedZoneTable, dns_service};
+use crate::kernel::record::Record;
+use crate::kernel::zones::{self, KernelZone};
+use crate::name::Name;
+use crate::zone::{self, SharedZoneTable, ZoneTable, dns_service};
 
 /// How often the lease is renewed.
 const RENEWAL: Duration = Duration::from_secs(1);
@@ -56,6 +61,10 @@ pub struct Publisher {
 /// What of the zone table goes to the kernel, and how.
 pub struct KernelSide {
     tables: Tables,
+    /// The zones that it answers from, by their numbers.
+    zones: Vec<KernelZone>,
+    /// The cache that replies go through.
+    cache: Option<Cache>,
     /// The addresses that are served besides the DNS Service's.
     served: Vec<IpAddr>,
     /// For how long each promise holds.
@@ -95,24 +104,32 @@ impl Publisher {
     /// Puts one event in force.
     fn take(&mut self, update: Update) -> Result<()> {
         let kind = update.event.kind();
-        let (changes, changed, dns_service, synced) = {
-            let mut zones = self.zones.write().unwrap_or_else(PoisonError::into_inner);
-            let (changes, changed) = zones.update(update.event, unix_time());
-            self.metrics.tell(&zones);
-            let dns_service = zones.cluster().local().service(&dns_service()).cloned();
-            (changes, changed, dns_service, zones.synced())
-        };
-        let names = changes.len();
+        let mut zones = self.zones.write().unwrap_or_else(PoisonError::into_inner);
+        let was_synced = zones.synced();
+        let zone::Update { changed, names } = zones.update(update.event, unix_time());
+        let becomes_known = zones.synced() && !was_synced;
+        // Others may read it again: nobody else changes it.
+        let mut zones = RwLockWriteGuard::downgrade(zones);
         if let Some(kernel) = &mut self.kernel {
-            kernel.tables.publish(&changes)?;
-            // Before the Services are listed nobody knows.
-            if synced {
-                kernel.serve(dns_service.as_ref())?;
+            match becomes_known {
+                true => {
+                    drop(zones);
+                    kernel.publish_all(&self.zones)?;
+                    zones = self.zones.read().unwrap_or_else(PoisonError::into_inner);
+                }
+                false => kernel.publish(&zones, &names)?,
             }
+            // Before the Services are listed nobody knows.
+            if zones.synced() {
+                kernel.serve(zones.cluster().local().service(&dns_service()))?;
+            }
+            kernel.renew(&zones)?;
             self.metrics.tell_kernel(&kernel.tables);
         }
-        self.renew()?;
-        self.metrics.count_update(update.received.elapsed(), names);
+        self.metrics.tell(&zones);
+        let synced = zones.synced();
+        drop(zones);
+        self.metrics.count_update(update.received.elapsed(), names.len());
         if update.known && changed {
             warn!("{kind}: an event was lost, a fresh list has repaired what followed");
             self.metrics.count_repair(kind);
@@ -125,26 +142,70 @@ impl Publisher {
 
     fn renew(&mut self) -> Result<()> {
         let Some(kernel) = &mut self.kernel else { return Ok(()) };
-        let zones = self.zones.read().unwrap_or_else(PoisonError::into_inner);
-        kernel.tables.renew(kernel.lease, zones.synced(), zones.serial())
+        kernel.renew(&self.zones.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl KernelSide {
-    /// Makes the kernel's side: it may answer at these addresses besides the DNS Service's, and goes on for this long
-    /// without the agent.
+    /// Makes the kernel's side: it may answer from these zones, with what this cache makes of replies, at these addresses
+    /// besides the DNS Service's, and goes on for this long without the agent.
     ///
     /// # Errors
     ///
     /// Fails where there are more addresses than fit.
-    pub fn new(mut tables: Tables, served: Vec<IpAddr>, lease: Duration) -> Result<Self> {
+    pub fn new(
+        mut tables: Tables,
+        zones: Vec<KernelZone>,
+        cache: Option<Cache>,
+        served: Vec<IpAddr>,
+        lease: Duration,
+    ) -> Result<Self> {
         tables.serve(&served).context("--served")?;
         Ok(Self {
             tables,
+            zones,
+            cache,
             served,
             lease,
             in_force: None,
         })
+    }
+
+    /// Publishes what these names mean now.
+    fn publish(&mut self, zones: &ZoneTable, names: &BTreeSet<Name>) -> Result<()> {
+        for name in names {
+            self.tables.set(name, self.record(zones, name))?;
+        }
+        self.tables.retry()
+    }
+
+    /// Publishes what every name means.
+    fn publish_all(&mut self, zones: &SharedZoneTable) -> Result<()> {
+        let started = Instant::now();
+        let mut zones = zones.write().unwrap_or_else(PoisonError::into_inner);
+        let mut outcome = Ok(());
+        zones.for_each_name(|zones, name| {
+            if outcome.is_ok() && let Some(record) = self.record(zones, &name) {
+                outcome = self.tables.set(&name, Some(record));
+            }
+        });
+        outcome?;
+        info!(
+            "the kernel knows {} names, in {} KiB, after {:.3} s",
+            self.tables.names(),
+            self.tables.bytes() / 1024,
+            started.elapsed().as_secs_f64()
+        );
+        Ok(())
+    }
+
+    fn record(&self, zones: &ZoneTable, name: &Name) -> Option<Record> {
+        zones::record(&self.zones, self.cache.as_ref(), zones, name)
+    }
+
+    fn renew(&mut self, table: &ZoneTable) -> Result<()> {
+        self.tables.set_zones(&zones::lay_out(&self.zones, table))?;
+        self.tables.renew(self.lease, table.synced())
     }
 
     /// Serves what was asked for and the DNS Service's cluster IPs as they are now.

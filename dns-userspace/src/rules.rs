@@ -23,8 +23,12 @@ use crate::name::Name;
 
 /// Type codes of questions that the objects can answer (RFC 1035, 3.2.2; RFC 3596, 2.1; RFC 2782).
 pub mod qtype {
-    pub use dns_ebpf::decide::{TYPE_A as A, TYPE_AAAA as AAAA};
-
+    /// An IPv4 address.
+    pub const A: u16 = 1;
+    /// An IPv6 address.
+    pub const AAAA: u16 = 28;
+    /// A zone's data.
+    pub const SOA: u16 = 6;
     /// A name server.
     pub const NS: u16 = 2;
     /// An alias.
@@ -199,6 +203,48 @@ pub fn reverse_address(name: &Name) -> Option<IpAddr> {
     };
     let address = spelled.parse::<IpAddr>().ok()?.to_canonical();
     (zone == "ip6" || address.is_ipv4()).then_some(address)
+}
+
+/// The name of a reverse zone that an address has: the one in the usual spelling.
+pub fn reverse_name(address: IpAddr) -> Name {
+    let (parts, zone): (Vec<String>, _) = match address {
+        IpAddr::V4(address) => (address.octets().iter().rev().map(u8::to_string).collect(), "in-addr.arpa"),
+        IpAddr::V6(address) => {
+            let nibbles = (0..32).map(|index| address.to_bits() >> (4 * index) & 0xf);
+            (nibbles.map(|nibble| format!("{nibble:x}")).collect(), "ip6.arpa")
+        }
+    };
+    Name::of_labels(&format!("{}.{zone}", parts.join(".")), &Name::root()).unwrap_or_else(Name::root)
+}
+
+/// An endpoint's label: its hostname, or the name of its Pod where that is asked for, or else its address.
+pub fn endpoint_label(options: &Options, endpoint: &Endpoint) -> String {
+    match given_name(options, endpoint) {
+        Some(name) => name.to_ascii_lowercase(),
+        None => dashed(endpoint.address),
+    }
+}
+
+/// The label of a Pod with this address, as its object spells it.
+pub fn pod_label(ip: &str) -> String {
+    ip.replace(['.', ':'], "-")
+}
+
+/// Where the alias that stands at a name leads, and where the aliases there lead, as far as they lead within the zone:
+/// names that the answer for the first depends on. Empty where no alias stands there.
+pub fn alias_targets(cluster: &Cluster, options: &Options, zone: &Name, labels: &[&[u8]]) -> Vec<Name> {
+    let rules = Rules::new(cluster, options, options.imports(zone));
+    let mut targets: Vec<Name> = Vec::new();
+    let mut found = rules.decide(&labels.iter().map(|label| text(label)).collect::<Vec<_>>(), qtype::A);
+    while let Found::Alias(target) = found {
+        let name = Name::parse(&target).filter(|name| targets.len() <= MAX_ALIASES && name.is_within(zone));
+        let Some(name) = name else { break };
+        let labels: Vec<_> = name.labels_below(zone).into_iter().flatten().map(text).collect();
+        found = rules.decide(&labels, qtype::A);
+        drop(labels);
+        targets.push(name);
+    }
+    targets
 }
 
 struct Rules<'a> {
@@ -390,10 +436,7 @@ impl<'a> Rules<'a> {
     }
 
     fn endpoint_target(&self, slice: &EndpointSlice, endpoint: &Endpoint, service: &ObjectKey) -> Target {
-        let label = match self.given_name(endpoint) {
-            Some(name) => name.to_ascii_lowercase(),
-            None => dashed(endpoint.address),
-        };
+        let label = endpoint_label(self.options, endpoint);
         match &slice.cluster {
             Some(cluster) => format!("{label}.{cluster}.{}", service_target(service)),
             None => format!("{label}.{}", service_target(service)),
@@ -401,21 +444,10 @@ impl<'a> Rules<'a> {
     }
 
     fn is_called(&self, endpoint: &Endpoint, asked: &EndpointLabel<'_>) -> bool {
-        match self.given_name(endpoint) {
+        match given_name(self.options, endpoint) {
             Some(name) => name.eq_ignore_ascii_case(asked.text),
             None => asked.address == Some(endpoint.address),
         }
-    }
-
-    /// An endpoint's hostname, or the name of its Pod where that is asked for; without either it is called by its address.
-    fn given_name<'e>(&self, endpoint: &'e Endpoint) -> Option<&'e str> {
-        let pod = || {
-            endpoint
-                .pod
-                .as_deref()
-                .filter(|pod| self.options.endpoint_pod_names && pod.len() <= MAX_LABEL_LEN)
-        };
-        endpoint.hostname.as_deref().or_else(pod)
     }
 
     /// A Service's endpoints, each with the slice that it stands in.
@@ -692,6 +724,13 @@ fn external_name(target: &str, qtype: u16) -> Found {
         qtype::A | qtype::AAAA => Found::Alias(target.into()),
         _ => Found::NODATA,
     }
+}
+
+/// An endpoint's hostname, or the name of its Pod where that is asked for; without either it is called by its address.
+fn given_name<'e>(options: &Options, endpoint: &'e Endpoint) -> Option<&'e str> {
+    let is_label = |pod: &&str| options.endpoint_pod_names && pod.len() <= MAX_LABEL_LEN;
+    let pod = || endpoint.pod.as_deref().filter(is_label);
+    endpoint.hostname.as_deref().or_else(pod)
 }
 
 fn pointer_records(targets: Vec<Target>) -> Answer {

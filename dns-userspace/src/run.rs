@@ -144,7 +144,13 @@ fn start_kernel_side(
     let tables = Tables::take(&mut ebpf)?;
     let counts = Counts::take(&mut ebpf)?;
     tell_plan(settings);
-    let side = KernelSide::new(tables, options.served.clone(), options.lease)?;
+    let side = KernelSide::new(
+        tables,
+        settings.kernel_zones.clone(),
+        settings.routes.cache.clone(),
+        options.served.clone(),
+        options.lease,
+    )?;
     if options.trace {
         trace::start(&mut ebpf, shutdown.clone())?;
     }

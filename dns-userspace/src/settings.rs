@@ -11,6 +11,7 @@ use dns_ebpf::maps::SERVED;
 use crate::cli::Run;
 use crate::cluster::object::{IMPORT_NAME, Kind};
 use crate::corefile::{ApiServer, Config, Kubernetes, ServerBlock, ZonePlan, is_reverse};
+use crate::kernel::{self, zones::KernelZone};
 use crate::name::Name;
 use crate::rules::Options;
 use crate::server::{Routes, Upstreams};
@@ -28,6 +29,8 @@ pub struct Settings {
     pub resources: Vec<Resource>,
     /// What the kernel may answer of each of the Corefile's forward zones.
     pub plan: Vec<ZonePlan>,
+    /// The zones that the kernel answers from.
+    pub kernel_zones: Vec<KernelZone>,
     /// The API server to watch.
     pub api: ApiSource,
     /// Where the DNS server listens; nowhere if only the kernel answers.
@@ -58,9 +61,11 @@ impl Settings {
         let plan = config.plan();
         let zones = zones(&plan);
         check_selectors(kubernetes, options)?;
+        let zone_options = zone_options(server, kubernetes)?;
         Ok(Self {
             zones,
-            zone_options: zone_options(server, kubernetes)?,
+            kernel_zones: kernel::zones::choose(&plan, &zone_options.names, &kubernetes.fallthrough),
+            zone_options,
             resources: resources(kubernetes),
             plan: forward_plan(plan),
             api: api_source(kubernetes, options),

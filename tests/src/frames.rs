@@ -192,6 +192,21 @@ pub fn pseudo_header(source: IpAddr, destination: IpAddr, udp_len: u16) -> Vec<u
     .concat()
 }
 
+/// Whether the UDP checksum of a well-formed frame is its pseudo-header's sum, for a device to complete.
+pub fn is_left_to_device(frame: &[u8]) -> bool {
+    let mut at = 12;
+    while [[0x81, 0], [0x88, 0xa8]].contains(&[frame[at], frame[at + 1]]) {
+        at += 4;
+    }
+    let packet = &frame[at + 2..];
+    let (addresses, udp) = match packet[0] >> 4 {
+        4 => (&packet[12..20], &packet[20..]),
+        _ => (&packet[8..40], &packet[40..]),
+    };
+    let length = (udp.len() as u16).to_be_bytes();
+    udp[6..8] == ones_sum(&[addresses, &[0, 17], &length].concat()).to_be_bytes()
+}
+
 /// The one's complement sum of bytes, padded to an even length.
 pub fn ones_sum(bytes: &[u8]) -> u16 {
     let sum: u32 = bytes

@@ -32,5 +32,6 @@ pub mod pod;
 pub mod process;
 pub mod program;
 pub mod question;
+pub mod tables;
 pub mod usage;
 pub mod wait;

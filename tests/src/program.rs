@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, TestRunResult, Xdp};
-use dns_ebpf::decide::{Entry, Zone};
 use dns_userspace::kernel::maps::{Counts, Tables};
 use dns_userspace::kernel::object;
+use dns_userspace::kernel::record::Record;
+use dns_userspace::kernel::zones::{self, KernelZone};
 use dns_userspace::name::Name;
-use dns_userspace::zone::Change;
+use dns_userspace::zone::ZoneTable;
 
 use crate::frames::DNS_SERVICE;
 
@@ -79,22 +80,26 @@ impl Programs {
         }
         let mut tables = Tables::take(&mut ebpf)?;
         tables.serve(&[IpAddr::V4(DNS_SERVICE.0), IpAddr::V6(DNS_SERVICE.1)])?;
-        tables.renew(Duration::from_secs(3600), true, 7)?;
+        tables.renew(Duration::from_secs(3600), true)?;
         let counts = Counts::take(&mut ebpf)?;
         Ok(Self { ebpf, tables, counts })
     }
 
-    /// Gives a name addresses, in the zone `cluster.local` with a TTL of 30 seconds.
-    pub fn put(&mut self, name: &str, ipv4: Option<[u8; 4]>, ipv6: Option<[u8; 16]>) -> Result<()> {
-        let name = Name::parse(name).context("not a name")?;
-        let zone = Zone { name_len: 15, ttl: 30 };
-        self.tables.publish(&[Change::Put(name, Entry::new(ipv4, ipv6, zone))])
+    /// Gives a name a record, or takes it away.
+    pub fn set(&mut self, name: &Name, record: Option<Record>) -> Result<()> {
+        self.tables.set(name, record)
     }
 
-    /// Makes a name unknown.
-    pub fn remove(&mut self, name: &str) -> Result<()> {
-        self.tables
-            .publish(&[Change::Remove(Name::parse(name).context("not a name")?)])
+    /// Fills the tables with all that a zone table has in these zones.
+    pub fn fill(&mut self, table: &mut ZoneTable, kernel_zones: &[KernelZone]) -> Result<()> {
+        self.tables.set_zones(&zones::lay_out(kernel_zones, table))?;
+        let mut outcome = Ok(());
+        table.for_each_name(|table, name| {
+            if outcome.is_ok() {
+                outcome = self.tables.set(&name, zones::record(kernel_zones, None, table, &name));
+            }
+        });
+        outcome
     }
 
     /// Runs a program on a frame.

@@ -5,17 +5,15 @@
 
 use std::time::{Duration, Instant};
 
-use dns_ebpf::answer;
-use dns_ebpf::decide::{Entry, Lookup, Tables, Zone};
-use dns_ebpf::maps::ipv6_words;
 use dns_ebpf::outcome::{Kind, Outcome, Pass, Rcode};
 use dns_ebpf::packet::MemoryFrame;
-use dns_ebpf::query::{QuestionName, Served};
-use dns_ebpf::words::Words as _;
 use dns_userspace::name::Name;
 use kxdns_tests::figures::tell;
-use kxdns_tests::frames::{DNS_SERVICE, Family, POD, Query, frame, ones_sum, open_reply, pseudo_header, wire_name};
+use kxdns_tests::frames::{
+    Family, Query, frame, is_left_to_device, ones_sum, open_reply, pseudo_header, wire_name,
+};
 use kxdns_tests::program::{Hook, Programs};
+use kxdns_tests::tables::{HostTables, addresses, cluster_local};
 
 const NAME: &str = "web-service.default.svc.cluster.local";
 const MIXED: &str = "wEB-SERVICE.DEFAULT.svc.Cluster.LOCAL";
@@ -27,15 +25,71 @@ const IPV6: [u8; 16] = [0xfd, 0, 0, 0x96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
 const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
 
-/// The programs over the names of these tests.
-fn programs() -> Programs {
-    let mut programs = Programs::load().unwrap();
-    programs.put(NAME, Some(IPV4), None).unwrap();
-    programs.put(SIX, None, Some(IPV6)).unwrap();
-    programs.put(DUAL, Some(IPV4), Some(IPV6)).unwrap();
-    programs.put(&longest(), Some(IPV4), Some(IPV6)).unwrap();
-    programs
+/// The programs, and the same core in plain memory, over the same names.
+struct Both {
+    programs: Programs,
+    memory: HostTables,
 }
+
+impl Both {
+    /// Over no names.
+    fn empty() -> Self {
+        let mut programs = Programs::load().unwrap();
+        programs.tables.set_zones(&cluster_local()).unwrap();
+        Self {
+            programs,
+            memory: HostTables::new(cluster_local()),
+        }
+    }
+
+    /// Over the names of these tests.
+    fn new() -> Self {
+        let mut both = Self::empty();
+        both.put(NAME, Some(IPV4), None);
+        both.put(SIX, None, Some(IPV6));
+        both.put(DUAL, Some(IPV4), Some(IPV6));
+        both.put(&longest(), Some(IPV4), Some(IPV6));
+        both
+    }
+
+    fn put(&mut self, name: &str, ipv4: Option<[u8; 4]>, ipv6: Option<[u8; 16]>) {
+        let name = Name::parse(name).unwrap();
+        self.programs.set(&name, addresses(&name, ipv4, ipv6)).unwrap();
+        self.memory.set(&name, addresses(&name, ipv4, ipv6));
+    }
+
+    fn remove(&mut self, name: &str) {
+        let name = Name::parse(name).unwrap();
+        self.programs.set(&name, None).unwrap();
+        self.memory.set(&name, None);
+    }
+
+    /// Runs a frame through every program and through the core in memory, checks that all make the same of it, and returns
+    /// what that is.
+    fn run(&self, frame: &[u8]) -> (Outcome, Vec<u8>) {
+        let (outcome, memory) = self.memory.answer(frame, 0, ROOM);
+        for hook in Hook::ALL {
+            let visit = self.programs.run(hook, frame).unwrap();
+            let answered = matches!(outcome, Outcome::Answered(..));
+            assert_eq!(visit.answered, answered, "{hook:?} {outcome:?} {frame:02x?}");
+            assert_eq!(visit.frame, memory, "{hook:?} {frame:02x?}");
+        }
+        let moved = self.memory.answer(frame, ROOM, 0);
+        assert_eq!(moved, (outcome, memory.clone()), "room before the frame, not behind");
+        (outcome, memory)
+    }
+
+    /// Runs a query that is answered, and returns the message.
+    fn ask(&self, query: &Query, vlans: &[u16], family: Family) -> Vec<u8> {
+        let frame = frame(family, vlans, &query.message());
+        let (outcome, reply) = self.run(&frame);
+        assert!(matches!(outcome, Outcome::Answered(..)), "{outcome:?} to {query:?}");
+        open_reply(&frame, &reply).to_vec()
+    }
+}
+
+/// Room around a frame: enough for any reply.
+const ROOM: usize = 1500;
 
 /// A name of 255 bytes in wire form.
 fn longest() -> String {
@@ -43,81 +97,14 @@ fn longest() -> String {
     format!("{label}.{label}.{label}.{}.svc.cluster.local", "y".repeat(43))
 }
 
-/// The same names in plain memory.
-struct Memory;
-
-impl Tables<QuestionName<'_>> for Memory {
-    fn standing(&self) -> Result<(), Pass> {
-        Ok(())
-    }
-
-    fn find(&self, asked: &QuestionName<'_>) -> Lookup {
-        let zone = Zone { name_len: 15, ttl: 30 };
-        let names = [
-            (NAME, Some(IPV4), None),
-            (SIX, None, Some(IPV6)),
-            (DUAL, Some(IPV4), Some(IPV6)),
-        ];
-        let longest = longest();
-        let names = names.into_iter().chain([(&longest[..], Some(IPV4), Some(IPV6))]);
-        let found = names
-            .map(|(name, ipv4, ipv6)| (Name::parse(name).unwrap(), ipv4, ipv6))
-            .find(|(name, ..)| {
-                asked.name_len() == name.as_wire().len() && dns_ebpf::words::equal(asked, &name.as_wire())
-            });
-        match found {
-            Some((_, ipv4, ipv6)) => Lookup::found(Entry::new(ipv4, ipv6, zone)),
-            None => Lookup::unknown(Pass::NameUnknown),
-        }
-    }
-
-    fn serial(&self) -> u32 {
-        7
-    }
-}
-
-impl Served for Memory {
-    fn serves_ipv4(&self, address: [u8; 4]) -> bool {
-        address == DNS_SERVICE.0.octets()
-    }
-
-    fn serves_ipv6(&self, address: [u64; 2]) -> bool {
-        address == ipv6_words(DNS_SERVICE.1.octets())
-    }
-}
-
-/// Runs the core in plain memory, with this much room before and behind the frame.
-fn run_in_memory(frame: &[u8], before: usize, behind: usize) -> (Outcome, Vec<u8>) {
-    let mut buffer = [&vec![0; before], frame, &vec![0; behind]].concat();
-    let mut memory = MemoryFrame::new(&mut buffer, before..before + frame.len(), false);
-    let outcome = answer(&mut memory, &Memory);
-    (outcome, memory.bytes().to_vec())
-}
-
 /// Says what the message of a reply holds: flags, counts and the records after the question, as bytes.
 fn parts(message: &[u8], question_len: usize) -> ([u8; 10], &[u8]) {
     (message[2..12].try_into().unwrap(), &message[12 + question_len..])
 }
 
-/// Runs a query through every program and through the core in memory, checks that all answer the same, and returns the
-/// message.
-fn ask(programs: &Programs, query: &Query, vlans: &[u16], family: Family) -> Vec<u8> {
-    let frame = frame(family, vlans, &query.message());
-    let (outcome, memory) = run_in_memory(&frame, 0, 256);
-    assert!(matches!(outcome, Outcome::Answered(..)), "{outcome:?} to {query:?}");
-    for hook in Hook::ALL {
-        let visit = programs.run(hook, &frame).unwrap();
-        assert!(visit.answered, "{hook:?} {family:?} {query:?}");
-        assert_eq!(visit.frame, memory, "{hook:?} {family:?} {query:?}");
-    }
-    let (_, moved) = run_in_memory(&frame, 256, 0);
-    assert_eq!(moved, memory, "room before the frame, not behind");
-    open_reply(&frame, &memory).to_vec()
-}
-
 #[test]
 fn answers_are_written_as_coredns_means_them() {
-    let programs = programs();
+    let both = Both::new();
     let a = |name_at: [u8; 2]| [&name_at[..], &[0, 1, 0, 1, 0, 0, 0, 30, 0, 4], &IPV4].concat();
     let aaaa = |name_at: [u8; 2]| [&name_at[..], &[0, 28, 0, 1, 0, 0, 0, 30, 0, 16], &IPV6].concat();
     // (question, type, header after the ID, records)
@@ -133,7 +120,7 @@ fn answers_are_written_as_coredns_means_them() {
     for (name, qtype, header, records) in cases {
         for family in Family::ALL {
             let query = Query::new(name, qtype);
-            let message = ask(&programs, &query, &[], family);
+            let message = both.ask(&query, &[], family);
             assert_eq!(message[..2], query.message()[..2], "ID");
             let question = &query.message()[12..];
             assert_eq!(
@@ -167,21 +154,21 @@ fn soa(name: &str) -> Vec<u8> {
 
 #[test]
 fn flags_and_opt_are_repeated() {
-    let programs = programs();
+    let both = Both::new();
     let query = |flags| Query {
         flags,
         ..Query::new(NAME, TYPE_A)
     };
     // RD and CD come back, AD does not.
     for (asked, replied) in [(0x0000, 0x8400), (0x0100, 0x8500), (0x0110, 0x8510), (0x0120, 0x8500)] {
-        let message = ask(&programs, &query(asked), &[], Family::V4);
+        let message = both.ask(&query(asked), &[], Family::V4);
         assert_eq!(message[2..4], u16::to_be_bytes(replied), "{asked:#x}");
     }
     // The size comes back as it is, of the flags the upper byte.
     for (size, flags, replied) in [(1232u16, 0x8000, 0x80), (100, 0, 0), (65535, 0xc0ff, 0xc0)] {
         for qtype in [TYPE_A, TYPE_AAAA] {
             for family in Family::ALL {
-                let message = ask(&programs, &query(0x0100).with_opt(size, flags, &[]), &[], family);
+                let message = both.ask(&query(0x0100).with_opt(size, flags, &[]), &[], family);
                 let [size_0, size_1] = size.to_be_bytes();
                 let opt = [0, 0, 41, size_0, size_1, 0, 0, replied, 0, 0, 0];
                 assert_eq!(message[message.len() - 11..], opt, "{qtype}");
@@ -195,7 +182,7 @@ fn flags_and_opt_are_repeated() {
 /// a frame natively, and in generic mode the receiver does not look.)
 #[test]
 fn a_checksum_that_the_transmitter_completes_is_left_to_it() {
-    let programs = programs();
+    let both = Both::new();
     for family in Family::ALL {
         for query in [
             Query::new(NAME, TYPE_A),
@@ -207,11 +194,11 @@ fn a_checksum_that_the_transmitter_completes_is_left_to_it() {
             let sum = |udp_len: usize| ones_sum(&pseudo_header(pod, service, udp_len as u16)).to_be_bytes();
             let waiting = sum(frame.len() - udp_at);
             frame[udp_at + 6..udp_at + 8].copy_from_slice(&waiting);
-            let visit = programs.run(Hook::Tc, &frame).unwrap();
+            let visit = both.programs.run(Hook::Tc, &frame).unwrap();
             assert!(visit.answered);
             let expected = sum(visit.frame.len() - udp_at);
             assert_eq!(visit.frame[udp_at + 6..udp_at + 8], expected, "{family:?}");
-            assert_eq!(run_in_memory(&frame, 0, 256).1, visit.frame, "{family:?}");
+            assert_eq!(both.memory.answer(&frame, 0, ROOM).1, visit.frame, "{family:?}");
         }
     }
 }
@@ -219,7 +206,7 @@ fn a_checksum_that_the_transmitter_completes_is_left_to_it() {
 /// A right checksum that is the pseudo-header's sum as well: the query's ID is chosen so.
 #[test]
 fn a_checksum_that_could_be_both_is_asked_about() {
-    let programs = programs();
+    let both = Both::new();
     for family in Family::ALL {
         let [pod, service] = family.addresses();
         let frame = (0..=u16::MAX)
@@ -237,12 +224,12 @@ fn a_checksum_that_could_be_both_is_asked_about() {
             .unwrap();
         // Nobody completes a test run's checksum, so the reply has to have a right one of its own, or none.
         for hook in Hook::ALL {
-            open_reply(&frame, &programs.run(hook, &frame).unwrap().frame);
+            open_reply(&frame, &both.programs.run(hook, &frame).unwrap().frame);
         }
         let mut buffer = [&frame[..], &[0; 256]].concat();
-        let mut waiting = MemoryFrame::new(&mut buffer, 0..frame.len(), true);
-        answer(&mut waiting, &Memory);
-        let udp = &waiting.bytes()[14 + family.header_len()..];
+        let waiting = MemoryFrame::new(&mut buffer, 0..frame.len(), true);
+        let (_, reply) = both.memory.answer_in(waiting);
+        let udp = &reply[14 + family.header_len()..];
         assert_eq!(
             udp[6..8],
             ones_sum(&pseudo_header(pod, service, udp.len() as u16)).to_be_bytes()
@@ -252,14 +239,14 @@ fn a_checksum_that_could_be_both_is_asked_about() {
 
 #[test]
 fn vlan_tags_are_kept() {
-    let programs = programs();
+    let both = Both::new();
     for vlans in [&[0x8100][..], &[0x88a8], &[0x88a8, 0x8100], &[0x8100, 0x8100]] {
         for family in Family::ALL {
             for query in [
                 Query::new(NAME, TYPE_A),
                 Query::new(NAME, TYPE_AAAA).with_opt(1232, 0, &[]),
             ] {
-                ask(&programs, &query, vlans, family);
+                both.ask(&query, vlans, family);
             }
         }
     }
@@ -267,23 +254,14 @@ fn vlan_tags_are_kept() {
 
 #[test]
 fn names_of_every_length_are_answered() {
-    let mut programs = Programs::load().unwrap();
+    let mut both = Both::empty();
     for len in 1..=63 {
         for namespace in ["n", "nnnnnnnn", &"n".repeat(63)] {
             let name = format!("{}.{namespace}.svc.cluster.local", "s".repeat(len));
-            programs.put(&name, Some(IPV4), None).unwrap();
+            both.put(&name, Some(IPV4), None);
             for family in Family::ALL {
-                for query in [
-                    Query::new(&name, TYPE_A),
-                    Query::new(&name, TYPE_AAAA).with_opt(512, 0, &[]),
-                ] {
-                    let frame = query.frame(family);
-                    for hook in Hook::ALL {
-                        let visit = programs.run(hook, &frame).unwrap();
-                        assert!(visit.answered, "{name} {hook:?} {family:?}");
-                        open_reply(&frame, &visit.frame);
-                    }
-                }
+                both.ask(&Query::new(&name, TYPE_A), &[], family);
+                both.ask(&Query::new(&name, TYPE_AAAA).with_opt(512, 0, &[]), &[], family);
             }
         }
     }
@@ -291,7 +269,7 @@ fn names_of_every_length_are_answered() {
 
 #[test]
 fn the_longest_name_is_answered() {
-    let programs = programs();
+    let both = Both::new();
     assert_eq!(wire_name(&longest()).len(), 255);
     let mixed: String = longest().chars().map(|c| if c == 'x' { 'X' } else { c }).collect();
     for family in Family::ALL {
@@ -299,29 +277,27 @@ fn the_longest_name_is_answered() {
             Query::new(&longest(), TYPE_A),
             Query::new(&mixed, TYPE_AAAA).with_opt(1232, 0x8000, &[]),
         ] {
-            ask(&programs, &query, &[], family);
+            both.ask(&query, &[], family);
         }
     }
 }
 
 #[test]
 fn a_name_is_answered_as_long_as_it_is_in_the_tables() {
-    let mut programs = programs();
+    let mut both = Both::new();
     let frame = Query::new(NAME, TYPE_A).frame(Family::V4);
-    programs.put(NAME, Some([10, 0, 0, 9]), None).unwrap();
-    for hook in Hook::ALL {
-        let visit = programs.run(hook, &frame).unwrap();
-        assert!(visit.answered && visit.frame.ends_with(&[10, 0, 0, 9]), "{hook:?}");
-    }
-    programs.remove(NAME).unwrap();
-    for hook in Hook::ALL {
-        assert!(!programs.run(hook, &frame).unwrap().answered, "{hook:?}");
-    }
+    both.put(NAME, Some([10, 0, 0, 9]), None);
+    let (outcome, reply) = both.run(&frame);
+    assert_eq!(outcome, Outcome::Answered(Kind::A, Rcode::NoError));
+    assert!(reply.ends_with(&[10, 0, 0, 9]));
+    both.remove(NAME);
+    let (outcome, _) = both.run(&frame);
+    assert_eq!(outcome, Outcome::Answered(Kind::A, Rcode::NxDomain));
 }
 
 #[test]
 fn nothing_is_answered_without_a_live_lease_and_synced_tables() {
-    let mut programs = programs();
+    let Both { mut programs, .. } = Both::new();
     let frame = Query::new(NAME, TYPE_A).frame(Family::V4);
     let check = |programs: &Programs, reason: Option<Pass>| {
         for hook in Hook::ALL {
@@ -333,14 +309,14 @@ fn nothing_is_answered_without_a_live_lease_and_synced_tables() {
         }
     };
     let (hour, moment) = (Duration::from_secs(3600), Duration::from_millis(1));
-    programs.tables.renew(hour, true, 7).unwrap();
+    programs.tables.renew(hour, true).unwrap();
     check(&programs, None);
-    programs.tables.renew(hour, false, 7).unwrap();
+    programs.tables.renew(hour, false).unwrap();
     check(&programs, Some(Pass::Unsynced));
     programs.tables.expire().unwrap();
     check(&programs, Some(Pass::Unsynced));
     // The kernel's clock is coarse: a lease may end a tick late.
-    programs.tables.renew(moment, true, 7).unwrap();
+    programs.tables.renew(moment, true).unwrap();
     let ended = Instant::now() + Duration::from_secs(2);
     while programs.run(Hook::Tc, &frame).unwrap().answered {
         assert!(Instant::now() < ended, "the lease does not end");
@@ -377,6 +353,7 @@ fn passing() -> Vec<(&'static str, Pass, Vec<u8>)> {
     };
     let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
     let cookie = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+    let server_cookie = [&[0, 10, 0, 16][..], &[7; 16]].concat();
     let ip_options = {
         let mut frame = with(v4(), 14, &[0x46]);
         frame.splice(34..34, [1, 1, 1, 1]);
@@ -465,9 +442,24 @@ fn passing() -> Vec<(&'static str, Pass, Vec<u8>)> {
             rest(1, &[0, 0, 41, 4, 208, 1, 0, 0, 0, 0, 0]),
         ),
         (
-            "OPT with a cookie",
+            "OPT with a server's cookie",
             Pass::Edns,
-            ask().with_opt(1232, 0, &cookie).frame(Family::V4),
+            ask().with_opt(1232, 0, &server_cookie).frame(Family::V4),
+        ),
+        (
+            "OPT with a short cookie",
+            Pass::Edns,
+            ask().with_opt(1232, 0, &cookie[..11]).frame(Family::V4),
+        ),
+        (
+            "OPT with another option of the same length",
+            Pass::Edns,
+            ask().with_opt(1232, 0, &[0, 12, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]).frame(Family::V4),
+        ),
+        (
+            "OPT with a cookie and another option",
+            Pass::Edns,
+            ask().with_opt(1232, 0, &[&cookie[..], &[0, 3, 0, 0]].concat()).frame(Family::V4),
         ),
         (
             "OPT with a name",
@@ -490,26 +482,61 @@ fn passing() -> Vec<(&'static str, Pass, Vec<u8>)> {
             Pass::Class,
             Query { class: 254, ..ask() }.frame(Family::V4),
         ),
-        ("the root", Pass::NameUnknown, named(vec![0])),
+        ("the root", Pass::OutsideZones, named(vec![0])),
         (
-            "another name",
-            Pass::NameUnknown,
-            named(wire_name("web-servicf.default.svc.cluster.local")),
+            "a name outside the zone",
+            Pass::OutsideZones,
+            named(wire_name("www.example.com")),
         ),
         (
-            "a longer name",
-            Pass::NameUnknown,
-            named(wire_name("a.web-service.default.svc.cluster.local")),
+            "a name that ends like the zone",
+            Pass::OutsideZones,
+            named(wire_name("web.default.svc.mycluster.local")),
+        ),
+        (
+            "a Pod",
+            Pass::Uncertain,
+            named(wire_name("10-0-0-1.default.pod.cluster.local")),
+        ),
+        (
+            "a port without underscores",
+            Pass::Uncertain,
+            named(wire_name("http.TCP.web-service.default.svc.cluster.local")),
+        ),
+        (
+            "any port of a protocol",
+            Pass::Uncertain,
+            named(wire_name("_._udp.web-service.default.svc.cluster.local")),
+        ),
+        (
+            "more labels than are walked over",
+            Pass::Uncertain,
+            named(wire_name(&format!("{}svc.cluster.local", "a.".repeat(16)))),
+        ),
+        (
+            "a pointer before the zone",
+            Pass::Malformed,
+            named([&wire_name("web")[..4], &[0xc0, 12], &wire_name("cluster.local")].concat()),
+        ),
+        (
+            "the root before the zone",
+            Pass::Malformed,
+            named([&wire_name("web")[..], &wire_name("cluster.local")].concat()),
+        ),
+        (
+            "a label of 64 bytes before the zone",
+            Pass::Malformed,
+            named([&[64][..], &[b'a'; 64], &wire_name("cluster.local")].concat()),
         ),
         (
             "a pointer in the question",
-            Pass::NameUnknown,
+            Pass::OutsideZones,
             named([&wire_name(NAME)[..12], &[0xc0, 12]].concat()),
         ),
-        ("a pointer as the question", Pass::NameUnknown, named(vec![0xc0, 12])),
+        ("a pointer as the question", Pass::OutsideZones, named(vec![0xc0, 12])),
         (
             "a label of 64 bytes",
-            Pass::NameUnknown,
+            Pass::OutsideZones,
             named([&[64][..], &[b'a'; 64], &[0]].concat()),
         ),
         (
@@ -519,57 +546,36 @@ fn passing() -> Vec<(&'static str, Pass, Vec<u8>)> {
         ),
         (
             "no root label",
-            Pass::NameUnknown,
+            Pass::OutsideZones,
             named(wire_name(NAME)[..37].to_vec()),
         ),
         (
-            "a dot inside a label",
-            Pass::NameUnknown,
-            named({
-                let mut wire = wire_name(NAME);
-                wire[4] = b'.';
-                wire
-            }),
-        ),
-        (
             "a length byte off by the case bit",
-            Pass::NameUnknown,
+            Pass::Malformed,
             named({
                 let mut wire = wire_name(NAME);
                 wire[0] ^= 0x20;
                 wire
             }),
         ),
-        (
-            "a hyphen off by the case bit",
-            Pass::NameUnknown,
-            named({
-                let mut wire = wire_name(NAME);
-                wire[4] ^= 0x20;
-                wire
-            }),
-        ),
-        ("SRV", Pass::TypeUnanswered, Query::new(NAME, 33).frame(Family::V4)),
-        ("ANY", Pass::TypeUnanswered, Query::new(NAME, 255).frame(Family::V4)),
-        ("HTTPS", Pass::TypeUnanswered, Query::new(NAME, 65).frame(Family::V6)),
-        ("type 0", Pass::TypeUnanswered, Query::new(NAME, 0).frame(Family::V4)),
-        ("AXFR", Pass::TypeUnanswered, Query::new(NAME, 252).frame(Family::V4)),
+        ("AXFR", Pass::Transfer, Query::new(NAME, 252).frame(Family::V4)),
+        ("IXFR", Pass::Transfer, Query::new(NAME, 251).frame(Family::V6)),
     ]
 }
 
 #[test]
 fn whatever_else_passes_with_every_byte_as_it_was() {
-    let programs = programs();
+    let both = Both::new();
     for (what, reason, frame) in passing() {
-        let (outcome, memory) = run_in_memory(&frame, 256, 256);
+        let (outcome, memory) = both.memory.answer(&frame, ROOM, ROOM);
         assert_eq!(outcome, Outcome::Pass(reason), "{what}");
         assert_eq!(memory, frame, "{what}");
         for hook in Hook::ALL {
-            let before = programs.counts.read().unwrap();
-            let visit = programs.run(hook, &frame).unwrap();
+            let before = both.programs.counts.read().unwrap();
+            let visit = both.programs.run(hook, &frame).unwrap();
             assert!(!visit.answered, "{what}: {hook:?}");
             assert_eq!(visit.frame, frame, "{what}: {hook:?}");
-            assert_counted_once(&programs, before, Outcome::Pass(reason));
+            assert_counted_once(&both.programs, before, Outcome::Pass(reason));
         }
     }
 }
@@ -577,19 +583,19 @@ fn whatever_else_passes_with_every_byte_as_it_was() {
 /// The kernel takes no frame shorter than an Ethernet header, and tc none shorter than its IP header.
 #[test]
 fn a_query_cut_anywhere_passes() {
-    let programs = programs();
+    let both = Both::new();
     for family in Family::ALL {
         let whole = Query::new(NAME, TYPE_A).with_opt(1232, 0, &[]).frame(family);
         for len in 0..whole.len() {
             let cut = &whole[..len];
-            let (outcome, memory) = run_in_memory(cut, 64, 64);
+            let (outcome, memory) = both.memory.answer(cut, 64, 64);
             assert!(matches!(outcome, Outcome::Pass(_)), "{len} bytes: {outcome:?}");
             assert_eq!(memory, cut, "{len} bytes");
             for hook in Hook::ALL
                 .into_iter()
                 .filter(|hook| len >= 14 + 40 || (len >= 14 && *hook != Hook::Tc))
             {
-                let visit = programs.run(hook, cut).unwrap();
+                let visit = both.programs.run(hook, cut).unwrap();
                 assert!(!visit.answered && visit.frame == cut, "{len} bytes: {hook:?}");
             }
         }
@@ -598,6 +604,7 @@ fn a_query_cut_anywhere_passes() {
 
 #[test]
 fn a_frame_without_room_passes_with_every_byte_as_it_was() {
+    let both = Both::new();
     for query in [
         Query::new(NAME, TYPE_A),
         Query::new(NAME, TYPE_AAAA),
@@ -606,7 +613,7 @@ fn a_frame_without_room_passes_with_every_byte_as_it_was() {
         for family in Family::ALL {
             let frame = query.frame(family);
             for room in 0..16 {
-                let (outcome, memory) = run_in_memory(&frame, room, room);
+                let (outcome, memory) = both.memory.answer(&frame, room, room);
                 assert_eq!(outcome, Outcome::Pass(Pass::NoRoom), "{room} bytes");
                 assert_eq!(memory, frame, "{room} bytes");
             }
@@ -618,17 +625,20 @@ fn a_frame_without_room_passes_with_every_byte_as_it_was() {
 /// very question, and what passes is as it was. A sample of them goes through the programs, with the same result.
 #[test]
 fn random_frames_are_answered_rightly_or_pass_untouched() {
-    let programs = programs();
+    let both = Both::new();
     let mut random = Random(0x6b78_646e_7300_0001);
     let (mut answered, mut passed) = (0, 0);
     for round in 0..1_000_000 {
         let frame = random.frame();
-        let (outcome, memory) = run_in_memory(&frame, 64, 64);
+        let (outcome, memory) = both.memory.answer(&frame, 64, 64);
         match outcome {
             Outcome::Answered(..) => {
                 answered += 1;
-                let message = open_reply(&frame, &memory);
-                assert_eq!(message[2] & 0x80, 0x80, "a reply to {frame:02x?}");
+                // By chance a changed frame may look like one whose checksum is left to its device, and so does its reply.
+                if !is_left_to_device(&memory) {
+                    let message = open_reply(&frame, &memory);
+                    assert_eq!(message[2] & 0x80, 0x80, "a reply to {frame:02x?}");
+                }
             }
             Outcome::Pass(_) => {
                 passed += 1;
@@ -637,7 +647,7 @@ fn random_frames_are_answered_rightly_or_pass_untouched() {
         }
         if round % 100 == 0 && frame.len() >= 54 {
             for hook in Hook::ALL {
-                let visit = programs.run(hook, &frame).unwrap();
+                let visit = both.programs.run(hook, &frame).unwrap();
                 assert_eq!(
                     visit.answered,
                     matches!(outcome, Outcome::Answered(..)),
@@ -689,15 +699,10 @@ impl Random {
 
 #[test]
 fn the_verifier_walks_through_few_instructions() {
-    let programs = programs();
+    let both = Both::new();
     for hook in Hook::ALL {
-        let (verified, instructions) = programs.instructions(hook).unwrap();
+        let (verified, instructions) = both.programs.instructions(hook).unwrap();
         tell(&format!("{hook:?}: {instructions} instructions, {verified} verified")).unwrap();
-        assert!(verified <= 150_000, "{hook:?}: {verified}");
+        assert!(verified <= 100_000, "{hook:?}: {verified}");
     }
-}
-
-#[test]
-fn the_addresses_of_the_tests_are_served() {
-    assert!(Memory.serves_ipv4(DNS_SERVICE.0.octets()) && !Memory.serves_ipv4(POD.0.octets()));
 }

@@ -4,15 +4,39 @@ use core::ffi::c_void;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::__sk_buff;
-use aya_ebpf::helpers::{bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
+use aya_ebpf::helpers::{
+    bpf_check_mtu, bpf_redirect, bpf_skb_store_bytes, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_load_bytes,
+    bpf_xdp_store_bytes,
+};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use dns_ebpf::packet::{Frame, NoRoom, Packet, PacketMut};
+use dns_ebpf::packet::{Frame, NoRoom, Packet, PacketMut, Stored, hide};
+
+use super::maps::{SCRATCH_LEN, scratch};
 
 /// Sends the frame out of the device of this index, and returns the action that says so.
 #[inline(always)]
 pub(super) fn redirect(interface: u32) -> i64 {
     // SAFETY: the helper takes two numbers and touches no memory of ours.
     unsafe { bpf_redirect(interface, 0) }
+}
+
+/// Asks the device that the frame came in by, out of which it goes again.
+#[inline(always)]
+fn fits_link(context: *mut c_void, by: usize) -> bool {
+    const THIS_DEVICE: u32 = 0;
+    // The frame's own length, and not one that is given.
+    let mut mtu = 0;
+    // SAFETY: the context is the pointer that the kernel gave, and the number is ours to write to.
+    unsafe { bpf_check_mtu(context, THIS_DEVICE, &mut mtu, by as i32, 0) == 0 }
+}
+
+/// Bytes as a helper takes them; it would refuse none, and more than 2,047.
+///
+/// Verifier: the length is bounded here, where it is used.
+#[inline(always)]
+fn helper_argument(bytes: Stored<'_>) -> Option<(*mut c_void, u32)> {
+    let len = hide(bytes.len()) & 0x7ff;
+    (len != 0).then_some((bytes.as_ptr().cast_mut().cast(), len as u32))
 }
 
 /// A frame at an XDP hook.
@@ -31,6 +55,25 @@ impl XdpFrame {
     #[inline(always)]
     pub(super) fn interface(&self) -> u32 {
         self.context.ingress_ifindex() as u32
+    }
+}
+
+impl XdpFrame {
+    /// Moves `len` bytes from byte `from` on to the beginning of the frame, by way of memory of this CPU's own.
+    #[inline(always)]
+    fn move_to_front(&mut self, from: usize, len: usize) -> Option<()> {
+        let scratch = scratch()?;
+        let len = hide(len) & (SCRATCH_LEN - 1);
+        if len == 0 {
+            return None;
+        }
+        // SAFETY: `context` is the pointer that the kernel gave; no packet borrowed from `self` is alive; the scratch memory
+        // is longer than `len`.
+        unsafe {
+            let read = bpf_xdp_load_bytes(self.context.ctx, from as u32, scratch, len as u32);
+            let written = bpf_xdp_store_bytes(self.context.ctx, 0, scratch, len as u32);
+            (read == 0 && written == 0).then_some(())
+        }
     }
 }
 
@@ -57,17 +100,35 @@ impl Frame for XdpFrame {
     /// At the end where the driver left room, at the beginning otherwise: native XDP on a veth has as little as none
     /// behind a frame, and always some 200 bytes before it.
     #[inline(always)]
-    fn grow(&mut self, by: usize) -> Result<usize, NoRoom> {
+    fn grow(&mut self, by: usize, keep: usize) -> Result<(), NoRoom> {
         let context = self.context.ctx;
         // SAFETY: `context` is the pointer that the kernel gave; no packet borrowed from `self` is alive.
         if unsafe { bpf_xdp_adjust_tail(context, by as i32) } == 0 {
-            return Ok(0);
+            return Ok(());
         }
         // SAFETY: as above.
-        if unsafe { bpf_xdp_adjust_head(context, -(by as i32)) } == 0 {
-            return Ok(by);
+        if unsafe { bpf_xdp_adjust_head(context, -(by as i32)) } != 0 {
+            return Err(NoRoom);
         }
-        Err(NoRoom)
+        if self.move_to_front(by, keep).is_none() {
+            // SAFETY: as above.
+            unsafe { bpf_xdp_adjust_head(context, by as i32) };
+            return Err(NoRoom);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn link_takes(&mut self, by: usize) -> bool {
+        fits_link(self.as_ptr(), by)
+    }
+
+    #[inline(always)]
+    fn store(&mut self, at: usize, bytes: Stored<'_>) -> Option<()> {
+        let (from, len) = helper_argument(bytes)?;
+        // SAFETY: `context` is the pointer that the kernel gave; no packet borrowed from `self` is alive; `Stored` promises
+        // that as many bytes are readable.
+        (unsafe { bpf_xdp_store_bytes(self.context.ctx, at as u32, from, len) } == 0).then_some(())
     }
 
     /// Never: a native frame loses the mark that asks for it, and generic XDP transmits without completing it, which a
@@ -122,10 +183,22 @@ impl Frame for SkbFrame {
     }
 
     #[inline(always)]
-    fn grow(&mut self, by: usize) -> Result<usize, NoRoom> {
+    fn grow(&mut self, by: usize, _keep: usize) -> Result<(), NoRoom> {
         let len = self.context.len() + by as u32;
-        self.context.skb.change_tail(len, 0).map_err(|_| NoRoom)?;
-        Ok(0)
+        self.context.skb.change_tail(len, 0).map_err(|_| NoRoom)
+    }
+
+    #[inline(always)]
+    fn link_takes(&mut self, by: usize) -> bool {
+        fits_link(self.as_ptr(), by)
+    }
+
+    #[inline(always)]
+    fn store(&mut self, at: usize, bytes: Stored<'_>) -> Option<()> {
+        let (from, len) = helper_argument(bytes)?;
+        // SAFETY: `context` is the pointer that the kernel gave; no packet borrowed from `self` is alive; `Stored` promises
+        // that as many bytes are readable.
+        (unsafe { bpf_skb_store_bytes(self.context.as_ptr().cast(), at as u32, from, len, 0) } == 0).then_some(())
     }
 
     const MAY_WAIT_FOR_CHECKSUM: bool = true;
@@ -137,6 +210,6 @@ impl Frame for SkbFrame {
         if self.context.l4_csum_replace(at, 0, 1, TWO_BYTES).is_err() {
             return false;
         }
-        self.packet().read(at) == Some([0, 0])
+        self.packet().read(at) == Some([0u8, 0])
     }
 }

@@ -1,20 +1,27 @@
 //! The BPF maps of the contract, and the tables that the core reads over them.
 
-use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
-use aya_ebpf::macros::map;
+use core::ffi::c_void;
+
+use aya_ebpf::btf_maps;
+use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_ktime_get_coarse_ns};
+use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, PerCpuArray};
-use dns_ebpf::decide::{Lookup, Tables};
-use dns_ebpf::maps::{self, Arrays, Bucket, Counters, Lease, Record, ServedAddresses};
-use dns_ebpf::outcome::{Outcome, Pass};
-use dns_ebpf::query::{QuestionName, Served};
+use dns_ebpf::maps::{self, Bucket, Chunk, Counters, Lease, Maps, ServedAddresses, Zones};
+use dns_ebpf::outcome::Outcome;
 use dns_ebpf::words::HashKeys;
 
+/// The agent writes to these maps by mapping them into its memory.
+const MMAPABLE: u32 = 1 << 10;
+
 #[map]
-static BUCKETS: Array<Bucket> = Array::with_max_entries(maps::BUCKETS, 0);
-#[map]
-static RECORDS: Array<Record> = Array::with_max_entries(maps::RECORDS, 0);
+static BUCKETS: Array<Bucket> = Array::with_max_entries(maps::BUCKETS, MMAPABLE);
+#[btf_map]
+static CHUNKS: btf_maps::ArrayOfMaps<btf_maps::Array<Chunk, 1, { MMAPABLE as usize }>, { maps::CHUNKS as usize }> =
+    btf_maps::ArrayOfMaps::new();
 #[map]
 static HASH_KEYS: Array<HashKeys> = Array::with_max_entries(1, 0);
+#[map]
+static ZONES: Array<Zones> = Array::with_max_entries(1, 0);
 #[map]
 static LEASE: Array<Lease> = Array::with_max_entries(1, 0);
 #[map]
@@ -22,10 +29,22 @@ static SERVED: Array<ServedAddresses> = Array::with_max_entries(1, 0);
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 
-/// The tables in the kernel.
-pub(super) struct KernelTables;
+/// How many bytes of memory of its own a CPU has: more than any query.
+pub(super) const SCRATCH_LEN: usize = 512;
 
-impl KernelTables {
+#[map]
+static SCRATCH: PerCpuArray<[u8; SCRATCH_LEN]> = PerCpuArray::with_max_entries(1, 0);
+
+/// Memory of this CPU's own, of [`SCRATCH_LEN`] bytes.
+#[inline(always)]
+pub(super) fn scratch() -> Option<*mut c_void> {
+    SCRATCH.get_ptr_mut(0).map(<*mut _>::cast)
+}
+
+/// The tables in the kernel.
+pub(super) struct KernelMaps;
+
+impl KernelMaps {
     /// Counts an outcome on this CPU.
     #[inline(always)]
     pub(super) fn count(&self, outcome: Outcome) {
@@ -40,58 +59,49 @@ impl KernelTables {
     }
 }
 
-impl Tables<QuestionName<'_>> for KernelTables {
-    #[inline(always)]
-    fn standing(&self) -> Result<(), Pass> {
-        let lease = LEASE.get(0).ok_or(Pass::LeaseExpired)?;
-        if lease.synced == 0 {
-            return Err(Pass::Unsynced);
-        }
-        // SAFETY: the helper takes nothing and returns a number.
-        if unsafe { bpf_ktime_get_coarse_ns() } >= lease.until {
-            return Err(Pass::LeaseExpired);
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn find(&self, name: &QuestionName<'_>) -> Lookup {
-        maps::find(self, name)
-    }
-
-    #[inline(always)]
-    fn serial(&self) -> u32 {
-        LEASE.get(0).map_or(0, |lease| lease.serial)
-    }
-}
-
-impl Served for KernelTables {
-    #[inline(always)]
-    fn serves_ipv4(&self, address: [u8; 4]) -> bool {
-        SERVED.get(0).is_some_and(|served| served.has_ipv4(address))
-    }
-
-    #[inline(always)]
-    fn serves_ipv6(&self, address: [u64; 2]) -> bool {
-        SERVED.get(0).is_some_and(|served| served.has_ipv6(address))
-    }
-}
-
 // SAFETY: the kernel hands out pointers to an array's elements, aligned to eight bytes, that live as long as the map,
-// which lives as long as the program.
-unsafe impl Arrays for KernelTables {
+// which lives as long as the program. The agent keeps the rest of the promise: it writes to what a slot has led to only
+// after every program that ran then has ended.
+unsafe impl Maps for KernelMaps {
     #[inline(always)]
     fn bucket(&self, number: u32) -> Option<*const Bucket> {
         BUCKETS.get_ptr(number)
     }
 
     #[inline(always)]
-    fn record(&self, number: u32) -> Option<*const Record> {
-        RECORDS.get_ptr(number)
+    fn chunk(&self, number: u32) -> Option<*const Chunk> {
+        CHUNKS.get_value(number, &0).map(core::ptr::from_ref)
     }
 
     #[inline(always)]
     fn hash_keys(&self) -> Option<&HashKeys> {
         HASH_KEYS.get(0)
+    }
+
+    #[inline(always)]
+    fn zones(&self) -> Option<&Zones> {
+        ZONES.get(0)
+    }
+
+    #[inline(always)]
+    fn lease(&self) -> Option<&Lease> {
+        LEASE.get(0)
+    }
+
+    #[inline(always)]
+    fn served(&self) -> Option<&ServedAddresses> {
+        SERVED.get(0)
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        // SAFETY: the helper takes nothing and returns a number.
+        unsafe { bpf_ktime_get_coarse_ns() }
+    }
+
+    #[inline(always)]
+    fn random(&self) -> u32 {
+        // SAFETY: the helper takes nothing and returns a number.
+        unsafe { bpf_get_prandom_u32() }
     }
 }

@@ -11,7 +11,7 @@ use dns_ebpf::outcome::Outcome;
 use dns_ebpf::packet::Frame;
 
 use super::frames::{SkbFrame, XdpFrame, redirect};
-use super::maps::KernelTables;
+use super::maps::KernelMaps;
 
 /// Not 0: each outcome is logged. Set when the object is loaded; at 0 the verifier removes the code.
 #[unsafe(no_mangle)]
@@ -51,8 +51,8 @@ pub(super) fn kxdns_xdp_veth(context: XdpContext) -> u32 {
 
 #[inline(always)]
 fn visit<F: Frame + EbpfContext>(frame: &mut F) -> Outcome {
-    let outcome = answer(frame, &KernelTables);
-    KernelTables.count(outcome);
+    let outcome = answer(frame, &KernelMaps);
+    KernelMaps.count(outcome);
     if TRACE.load() != 0 {
         trace(frame, outcome);
     }

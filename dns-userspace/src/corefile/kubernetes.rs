@@ -132,6 +132,14 @@ impl Fallthrough {
             Self::Zones(zones) => zones.iter().any(|zone| name.is_within(zone)),
         }
     }
+
+    /// Whether any name of a zone goes on.
+    pub fn concerns(&self, zone: &Name) -> bool {
+        match self {
+            Self::Zones(zones) => zones.iter().any(|taken| taken.is_within(zone) || zone.is_within(taken)),
+            Self::None | Self::All => self.takes(zone),
+        }
+    }
 }
 
 pub(super) const SHAPE: Shape = Shape {

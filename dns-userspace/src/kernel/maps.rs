@@ -1,29 +1,42 @@
 //! The maps: how what the agent knows gets into the kernel, and what the kernel counted gets out.
 
 use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use std::{io, slice};
 
 use anyhow::{Context as _, Result, bail};
-use aya::maps::{Array, Map, MapData, PerCpuArray};
+use aya::maps::{Array, ArrayOfMaps, Map, MapData, PerCpuArray};
 use aya::{Ebpf, Pod};
-use dns_ebpf::maps::{Bucket, Contract, Counters, Lease, Record, SERVED, ServedAddresses, bytes_of, ipv6_words, names};
+use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
+use dns_ebpf::maps::{
+    BUCKETS, Bucket, CHUNK_WORDS, Chunk, Contract, Counters, Lease, SERVED, ServedAddresses, UNIT, Zones, bytes_of,
+    ipv6_words, names,
+};
 use dns_ebpf::words::HashKeys;
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::time::{ClockId, clock_gettime};
 use tracing::warn;
 
-use super::placement::{Placement, Write};
-use crate::zone::Change;
+use super::memory::Memory;
+use super::record::Record;
+use super::table::{Chunks, Table};
+use crate::name::Name;
 
 /// A map of values of `N` bytes.
 type Bytes<const N: usize> = Array<MapData, [u8; N]>;
 
+/// The flag of a map that can be mapped into memory (`BPF_F_MMAPABLE`).
+const MMAPABLE: u32 = 1 << 10;
+
 /// The maps that the agent writes.
 pub struct Tables {
-    buckets: Bytes<{ size_of::<Bucket>() }>,
-    records: Bytes<{ size_of::<Record>() }>,
+    table: Table<KernelChunks>,
+    zones: Bytes<{ size_of::<Zones>() }>,
     lease: Bytes<{ size_of::<Lease>() }>,
     served: Bytes<{ size_of::<ServedAddresses>() }>,
-    placement: Placement,
 }
 
 impl Tables {
@@ -36,75 +49,155 @@ impl Tables {
         hash_keys
             .set(0, &bytes_of(&keys), 0)
             .context("cannot write the hash keys")?;
+        let Some(Map::Array(buckets)) = ebpf.map(names::BUCKETS) else {
+            bail!("the object has no buckets");
+        };
+        let words = BUCKETS as usize * size_of::<Bucket>() / UNIT;
+        let buckets = Mapping::new(buckets.fd(), words).context("cannot map the buckets into memory")?;
+        let chunks = KernelChunks {
+            outer: ArrayOfMaps::try_from(take_map(ebpf, names::CHUNKS)?)?,
+            first: None,
+        };
         Ok(Self {
-            buckets: take(ebpf, names::BUCKETS)?,
-            records: take(ebpf, names::RECORDS)?,
+            table: Table::new(keys, Memory::Mapped(buckets), chunks),
+            zones: take(ebpf, names::ZONES)?,
             lease: take(ebpf, names::LEASE)?,
             served: take(ebpf, names::SERVED)?,
-            placement: Placement::new(keys),
         })
     }
 
-    /// Publishes changes, one by one and in their order; no reader sees one half done.
-    ///
-    /// A name for which there is no room is left out, so that its questions pass, and counted.
-    pub fn publish(&mut self, changes: &[Change]) -> Result<()> {
-        for change in changes {
-            let writes = match change {
-                Change::Put(name, entry) => self.placement.put(name, entry),
-                Change::Remove(name) => Ok(self.placement.remove(name)),
-            };
-            match writes {
-                Ok(writes) => self.apply(&writes)?,
-                Err(full) => warn!("{full}"),
-            }
+    /// Gives a name a record, or takes it away. A name for which there is no room is left out, and told of.
+    pub fn set(&mut self, name: &Name, record: Option<Record>) -> Result<()> {
+        if let Err(full) = self.table.set(name, record)? {
+            warn!("{full}");
         }
         Ok(())
     }
 
-    fn apply(&mut self, writes: &[Write]) -> Result<()> {
-        for write in writes {
-            match write {
-                Write::Bucket(number, bucket) => set(&mut self.buckets, *number, bucket)?,
-                Write::Record(number, record) => set(&mut self.records, *number, record)?,
-            }
-        }
-        Ok(())
+    /// Tries again what found no room.
+    pub fn retry(&mut self) -> Result<()> {
+        self.table.retry()
+    }
+
+    /// Makes these the zones that are answered from.
+    pub fn set_zones(&mut self, zones: &Zones) -> Result<()> {
+        set(&mut self.zones, zones)
     }
 
     /// Renews the promise that the tables are true, from now on for `lease`.
-    pub fn renew(&mut self, lease: Duration, synced: bool, serial: u32) -> Result<()> {
+    pub fn renew(&mut self, lease: Duration, synced: bool) -> Result<()> {
         let until = monotonic().saturating_add(lease);
         let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
         set(
             &mut self.lease,
-            0,
             &Lease {
                 until,
                 synced: synced.into(),
-                serial,
+                complete: (self.table.refused() == 0).into(),
             },
         )
     }
 
     /// Takes the promise back: from now on everything passes.
     pub fn expire(&mut self) -> Result<()> {
-        set(&mut self.lease, 0, &Lease::default())
+        set(&mut self.lease, &Lease::default())
     }
 
     /// Replaces the addresses whose port 53 is ours.
     pub fn serve(&mut self, addresses: &[IpAddr]) -> Result<()> {
-        set(&mut self.served, 0, &served_addresses(addresses)?)
+        set(&mut self.served, &served_addresses(addresses)?)
     }
 
     /// How many names stand in the maps.
     pub fn names(&self) -> usize {
-        self.placement.len()
+        self.table.len()
     }
 
     /// How many times a name found no room.
     pub fn refused(&self) -> u64 {
-        self.placement.refused()
+        self.table.refusals()
+    }
+
+    /// How many bytes of the kernel's memory the names take.
+    pub fn bytes(&self) -> usize {
+        BUCKETS as usize * size_of::<Bucket>() + self.table.chunks() * size_of::<Chunk>()
+    }
+}
+
+/// The chunks in the kernel.
+struct KernelChunks {
+    outer: ArrayOfMaps<MapData, MapData>,
+    /// The first chunk that was made, which stays.
+    first: Option<MapData>,
+}
+
+impl Chunks for KernelChunks {
+    fn make(&mut self, number: u32) -> Result<Memory> {
+        let (key_len, value_len) = (size_of::<u32>() as u32, size_of::<Chunk>() as u32);
+        let map = aya_obj::Map::new_from_params(BPF_MAP_TYPE_ARRAY as u32, key_len, value_len, 1, MMAPABLE);
+        let map = MapData::create(map, "kxdns_chunk", None).context("cannot make a BPF map")?;
+        let mapping = Mapping::new(map.fd(), CHUNK_WORDS).context("cannot map a BPF map into memory")?;
+        self.outer.set(number, &map, 0).context("cannot write to a BPF map")?;
+        self.first.get_or_insert(map);
+        Ok(Memory::Mapped(mapping))
+    }
+
+    /// The first chunk takes the place: its memory is there anyway, and no slot leads to it by this number.
+    fn withdraw(&mut self, number: u32) -> Result<()> {
+        let first = self.first.as_ref().context("there is no chunk")?;
+        Ok(self.outer.set(number, first, 0).context("cannot write to a BPF map")?)
+    }
+
+    /// A change of an array of maps returns when every program that ran then has ended, also if it changes nothing (Linux
+    /// 4.20, `maybe_wait_bpf_programs`). `membarrier` would do, too, but not on a machine with `nohz_full`.
+    fn await_readers(&mut self) -> Result<()> {
+        self.withdraw(0)
+    }
+}
+
+/// The values of an mmapable BPF array, mapped into the agent's memory.
+#[derive(Debug)]
+pub struct Mapping {
+    start: NonNull<AtomicU64>,
+    words: usize,
+}
+
+#[expect(unsafe_code, reason = "memory that the kernel shares")]
+// SAFETY: the memory is shared by design, and reached by atomic operations alone.
+unsafe impl Send for Mapping {}
+#[expect(unsafe_code, reason = "memory that the kernel shares")]
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `words` words of an array's values.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the map is no mmapable array, or is shorter.
+    #[expect(unsafe_code, reason = "memory that the kernel shares")]
+    pub fn new(map: impl AsFd, words: usize) -> io::Result<Self> {
+        let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+        // SAFETY: the kernel chooses an address where nothing is mapped, so no memory in use is replaced.
+        let start = unsafe { mmap(ptr::null_mut(), 8 * words, access, flags, map.as_fd(), 0)? };
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { start, words })
+    }
+
+    #[expect(unsafe_code, reason = "memory that the kernel shares")]
+    pub(super) fn words(&self) -> &[AtomicU64] {
+        // SAFETY: `new` mapped as many words at this address, page-aligned, until the value is dropped; the kernel shares
+        // the memory, which is what atomics are for.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.words) }
+    }
+}
+
+impl Drop for Mapping {
+    #[expect(unsafe_code, reason = "memory that the kernel shares")]
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's own, and no reference to it outlives the value. It cannot fail for a mapping
+        // that exists.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), 8 * self.words) };
     }
 }
 
@@ -151,17 +244,19 @@ fn take<const N: usize>(ebpf: &mut Ebpf, name: &str) -> Result<Bytes<N>>
 where
     [u8; N]: Pod,
 {
-    let map: Map = ebpf
-        .take_map(name)
-        .with_context(|| format!("the object has no map {name}"))?;
-    Array::try_from(map).with_context(|| format!("map {name} is not what this agent expects"))
+    Array::try_from(take_map(ebpf, name)?).with_context(|| format!("map {name} is not what this agent expects"))
 }
 
-fn set<T: Contract, const N: usize>(map: &mut Bytes<N>, index: u32, value: &T) -> Result<()>
+fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
+    let map = ebpf.take_map(name);
+    map.with_context(|| format!("the object has no map {name}"))
+}
+
+fn set<T: Contract, const N: usize>(map: &mut Bytes<N>, value: &T) -> Result<()>
 where
     [u8; N]: Pod,
 {
-    map.set(index, &bytes_of(value), 0).context("cannot write to a BPF map")
+    map.set(0, &bytes_of(value), 0).context("cannot write to a BPF map")
 }
 
 fn random_keys() -> HashKeys {

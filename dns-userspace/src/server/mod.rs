@@ -12,6 +12,7 @@
 mod cache;
 mod edns;
 mod forward;
+mod holding;
 mod listen;
 mod message;
 mod query;
@@ -33,6 +34,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 pub use forward::Upstreams;
+pub use holding::{Held, hold};
 pub use listen::{Listeners, bind};
 pub use message::rewrite;
 pub use query::Transport;

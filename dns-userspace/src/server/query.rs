@@ -3,10 +3,10 @@
 //! Silence for what is no query, a header for what cannot be served, FORMERR for what cannot be read.
 
 use domain::base::Header;
-use domain::base::iana::{Class, Opcode, Rcode};
+use domain::base::iana::{Class, Opcode, OptRcode, Rcode};
 
 use super::edns::Edns;
-use super::message::{HEADER_LEN, MAX_LEN, Message, Unreadable, read_header};
+use super::message::{HEADER_LEN, MAX_LEN, Message, Question, Unreadable, read_header};
 use super::reader::{Reader, WireName};
 use super::reply;
 use crate::name::Name;
@@ -50,6 +50,11 @@ impl Query {
             Err(Unreadable::Question) => Err(bare(header, Rcode::FORMERR)),
             Err(Unreadable::Record(_, question)) => Err(Rejection::Reply(reply::write_rejection(header, question))),
         }
+    }
+
+    /// A query without OPT record.
+    pub(super) fn of_question(question: Question) -> Self {
+        Self::new(Message::new(Header::new(), OptRcode::NOERROR, question))
     }
 
     fn new(message: Message) -> Self {

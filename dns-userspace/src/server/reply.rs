@@ -17,7 +17,7 @@ use super::reader::WireName;
 use crate::corefile::soa_ttl;
 use crate::name::Name;
 use crate::rules;
-use crate::zone::Content;
+use crate::zone::{Content, Zone};
 
 /// The TTL of the specification's version, in seconds.
 const VERSION_TTL: u32 = 28_800;
@@ -38,15 +38,15 @@ pub(super) struct Setting<'q> {
 
 impl<'q> Setting<'q> {
     /// The setting of this query, in the zone of its name's last bytes.
-    pub(super) fn new(query: &'q Query, zone: dns_ebpf::decide::Zone, primary: &'q Name, serial: u32) -> Self {
+    pub(super) fn new(query: &'q Query, zone: Zone, primary: &'q Name) -> Self {
         let qname = query.qname();
-        let start = qname.len().saturating_sub(zone.name_len.into());
+        let start = qname.len().saturating_sub(zone.name_len);
         Self {
             apex: &qname[start..],
             query,
             primary,
             ttl: zone.ttl,
-            serial,
+            serial: zone.serial,
         }
     }
 
@@ -228,7 +228,6 @@ pub(super) fn shuffle(reply: &mut Message) {
 
 #[cfg(test)]
 mod tests {
-    use dns_ebpf::decide::Zone;
     use domain::base::{Message as Reading, ParsedName};
     use domain::rdata::AllRecordData;
 
@@ -251,9 +250,13 @@ mod tests {
     }
 
     fn reply(query: &Query, content: &Content, ttl: u32) -> Message {
-        let zone = Zone { name_len: 15, ttl };
+        let zone = Zone {
+            name_len: 15,
+            ttl,
+            serial: SERIAL,
+        };
         let primary = Name::parse("cluster.local").unwrap();
-        Setting::new(query, zone, &primary, SERIAL).reply(content)
+        Setting::new(query, zone, &primary).reply(content)
     }
 
     /// The reply over UDP in the zone `cluster.local`.
@@ -517,8 +520,12 @@ mod tests {
         let query = query(&zone, 1);
         let query = Query::read(&query).unwrap();
         let primary = Name::parse("cluster.local").unwrap();
-        let zone = Zone { name_len: 247, ttl: 30 };
-        let reply = Setting::new(&query, zone, &primary, SERIAL).reply(&Content::NoData);
+        let zone = Zone {
+            name_len: 247,
+            ttl: 30,
+            serial: SERIAL,
+        };
+        let reply = Setting::new(&query, zone, &primary).reply(&Content::NoData);
         assert_eq!(reply.authority, []);
     }
 

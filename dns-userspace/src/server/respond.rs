@@ -13,7 +13,7 @@ use super::reply::{self, Setting};
 use super::{Routes, cache};
 use crate::corefile::Cache;
 use crate::metrics::{ServerMetrics, Source};
-use crate::zone::{Content, Said, SharedZoneTable};
+use crate::zone::{Content, Said, SharedZoneTable, ZoneTable};
 
 /// Queries that may wait for upstreams at a time; further ones are refused.
 pub(super) const MAX_FORWARDED: usize = 1000;
@@ -157,17 +157,7 @@ impl Responder {
 
     fn consult_zones(&self, query: &Query) -> Claim {
         let zones = self.zones.read().unwrap_or_else(PoisonError::into_inner);
-        match zones.ask(query.name(), query.message.question.qtype.to_int()) {
-            Said::Outside | Said::FallThrough => Claim::None,
-            Said::Refused => Claim::Refused,
-            Said::Here { zone, serial, content } => {
-                let reply = Setting::new(query, zone, zones.primary(), serial).reply(&content);
-                match content {
-                    Content::Elsewhere { target, .. } => Claim::Alias(reply, target),
-                    _ => Claim::Reply(reply),
-                }
-            }
-        }
+        consult(&zones, query)
     }
 
     /// Asks for an alias's target what was asked for the alias, as a client would.
@@ -226,8 +216,23 @@ fn refuse(query: &Query) -> Outcome {
     Outcome::Reply(Source::Server, reply::status(query, OptRcode::REFUSED))
 }
 
+/// Asks the zones.
+pub(super) fn consult(zones: &ZoneTable, query: &Query) -> Claim {
+    match zones.ask(query.name(), query.message.question.qtype.to_int()) {
+        Said::Outside | Said::FallThrough => Claim::None,
+        Said::Refused => Claim::Refused,
+        Said::Here { zone, content } => {
+            let reply = Setting::new(query, zone, zones.primary()).reply(&content);
+            match content {
+                Content::Elsewhere { target, .. } => Claim::Alias(reply, target),
+                _ => Claim::Reply(reply),
+            }
+        }
+    }
+}
+
 /// What the zones say to a query.
-enum Claim {
+pub(super) enum Claim {
     /// This.
     Reply(Message),
     /// This, and what stands at this name.

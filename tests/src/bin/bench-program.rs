@@ -3,18 +3,28 @@
 //! Each run is one packet, so that every one of them sees the query (a repeated run would see its own reply). Cases take
 //! turns, so that a slow moment of the machine hits all of them.
 
-use std::path::PathBuf;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use clap::Parser;
+use dns_userspace::cluster::Event;
+use dns_userspace::cluster::object::{Endpoint, EndpointSlice, Kind, Object, ObjectKey, Port, Reach, Service};
+use dns_userspace::corefile::{self, ZonePlan, is_reverse};
+use dns_userspace::kernel::record;
+use dns_userspace::kernel::zones::{KernelZone, choose};
+use dns_userspace::name::Name;
+use dns_userspace::rules::Options;
+use dns_userspace::server::Held;
+use dns_userspace::zone::{ServedZone, ZoneOptions, ZoneTable};
 use kxdns_tests::empty;
 use kxdns_tests::frames::{Family, Query, ones_sum, pseudo_header};
 use kxdns_tests::program::{Hook, Programs};
 
-/// How many names stand in the maps.
-const NAMES: usize = 30_000;
+/// How many Services there are, each with a name, a port's name and an address's.
+const NAMES: usize = 100_000;
 const ROUNDS: usize = 3_000;
 /// Where the UDP header stands in an IPv4 frame.
 const UDP_AT: usize = 14 + 20;
@@ -40,7 +50,7 @@ fn main() -> Result<()> {
     let Arguments { kxdns: _ } = Arguments::parse();
     let programs = fill()?;
     let cases = cases();
-    println!("nanoseconds above an empty program, {NAMES} names in the maps, {ROUNDS} runs: lowest / median");
+    println!("nanoseconds above an empty program, {NAMES} Services in the maps, {ROUNDS} runs: lowest / median");
     for hook in Hook::ALL {
         let (verified, instructions) = programs.instructions(hook)?;
         println!("\n{hook:?}: {instructions} instructions, {verified} verified");
@@ -54,12 +64,106 @@ fn main() -> Result<()> {
 
 fn fill() -> Result<Programs> {
     let mut programs = Programs::load()?;
-    for index in 0..NAMES {
-        programs.put(&name(index), Some(ADDRESS), None)?;
-    }
-    programs.put("web-service.default.svc.cluster.local", Some(ADDRESS), None)?;
-    programs.put(&long_name(), Some(ADDRESS), None)?;
+    let (mut table, zones) = stage()?;
+    programs.fill(&mut table, &zones)?;
+    let long = Name::parse(&long_name()).context("it is a name")?;
+    let address = Held::Set {
+        bytes: [&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4][..], &ADDRESS].concat(),
+        answers: 1,
+        additionals: 0,
+    };
+    let record = record::lay_out(&long, 0, |qtype| if qtype == 1 { address.clone() } else { Held::NoData });
+    programs.set(&long, record)?;
     Ok(programs)
+}
+
+/// A cluster of many Services with cluster IPs and one headless one, in the zones that a cluster has.
+fn stage() -> Result<(ZoneTable, Vec<KernelZone>)> {
+    let parse = |zone: &str| Name::parse(zone).context("it is a name");
+    let mut plan = Vec::new();
+    let mut served = Vec::new();
+    for zone in ["cluster.local", "in-addr.arpa", "ip6.arpa"] {
+        plan.push(ZonePlan {
+            zone: parse(zone)?,
+            ttl: 30,
+            verdict: Ok(()),
+        });
+        served.push(ServedZone {
+            name: parse(zone)?,
+            reverse: is_reverse(&parse(zone)?),
+            certain: true,
+        });
+    }
+    let corefile = corefile::parse(Path::new("Corefile"), COREFILE)?;
+    let kubernetes = corefile.servers.first().and_then(|server| server.kubernetes.as_ref());
+    let kubernetes = kubernetes.context("the Corefile has it")?;
+    let names = Options::new(kubernetes, Vec::new(), None);
+    let zones = choose(&plan, &names, &kubernetes.fallthrough);
+    let options = ZoneOptions {
+        names,
+        ttl: 30,
+        primary: parse("cluster.local")?,
+        fallthrough: kubernetes.fallthrough.clone(),
+    };
+    let kinds = vec![Kind::Namespace, Kind::Service, Kind::EndpointSlice];
+    let mut table = ZoneTable::new(served, options, kinds.clone());
+    for kind in kinds {
+        for event in Event::list(kind, objects(kind)) {
+            table.update(event, 1);
+        }
+    }
+    Ok((table, zones))
+}
+
+const COREFILE: &str = ". {\n  kubernetes cluster.local in-addr.arpa ip6.arpa {\n    pods insecure\n    fallthrough \
+                        in-addr.arpa ip6.arpa\n    ttl 30\n  }\n}\n";
+
+fn objects(kind: Kind) -> Vec<Object> {
+    let key = |name: &str| ObjectKey {
+        namespace: "default".into(),
+        name: name.into(),
+    };
+    let port = Port {
+        name: "http".into(),
+        protocol: "TCP".into(),
+        number: Some(80),
+    };
+    let service = |name: &str, reach| {
+        Object::Service(
+            key(name),
+            Service {
+                reach,
+                ports: vec![port.clone()],
+            },
+        )
+    };
+    let endpoint = |last: u8| Endpoint {
+        address: [10, 244, 0, last].into(),
+        hostname: None,
+        pod: None,
+        zone: None,
+    };
+    match kind {
+        Kind::Namespace => vec![Object::Namespace("default".into())],
+        Kind::EndpointSlice => {
+            let slice = EndpointSlice {
+                service: "many".into(),
+                cluster: None,
+                endpoints: (1..=10).map(endpoint).collect(),
+                ports: [port].into(),
+            };
+            vec![Object::EndpointSlice(key("many"), slice)]
+        }
+        _ => {
+            let address = |index: usize| Reach::ClusterIps(vec![Ipv4Addr::from(0x0a60_0000 + index as u32).into()]);
+            let many = (0..NAMES).map(|index| service(&format!("s-{index:05}-web"), address(index)));
+            let others = [
+                service("web-service", Reach::ClusterIps(vec![ADDRESS.into()])),
+                service("many", Reach::Headless),
+            ];
+            many.chain(others).collect()
+        }
+    }
 }
 
 fn name(index: usize) -> String {
@@ -111,13 +215,22 @@ fn cases() -> Vec<Case> {
             (0..1_000).map(|index| ask(&name(index * 29), 1)).collect(),
         ),
         case(
-            "A, one of 30,000",
+            "A, one of 100,000",
             true,
             (0..NAMES).map(|index| ask(&name(index), 1)).collect(),
         ),
         case("A, 255 bytes, mixed case", true, vec![ask(&upper, 1)]),
+        case("A, ten addresses", true, vec![ask("many.default.svc.cluster.local", 1)]),
         case("AAAA, NODATA", true, vec![ask(hit, 28)]),
-        case("miss", false, vec![ask("web-servicf.default.svc.cluster.local", 1)]),
+        case("SRV with glue", true, vec![ask(&format!("_http._tcp.{hit}"), 33)]),
+        case("PTR", true, vec![ask("188.37.107.10.in-addr.arpa", 12)]),
+        case(
+            "A, NXDOMAIN by search list",
+            true,
+            vec![ask("www.example.com.default.svc.cluster.local", 1)],
+        ),
+        case("miss, outside the zones", false, vec![ask("www.example.com", 1)]),
+        case("miss, uncertain", false, vec![ask("1.2.3.4.in-addr.arpa", 12)]),
         case("TCP, not DNS", false, vec![tcp]),
     ]
 }

@@ -20,7 +20,7 @@ const UDP_LEN: usize = 512;
 const MAX_LEN: usize = 65535;
 
 /// Everything is known of these zones.
-static ZONES: LazyLock<SharedZoneTable> = LazyLock::new(|| {
+pub(super) static ZONES: LazyLock<SharedZoneTable> = LazyLock::new(|| {
     let name = |text| Name::from_wire(&wire_name(text));
     let served = |text, reverse| ServedZone {
         name: name(text),

@@ -1,0 +1,162 @@
+//! Laying out records: from what a name has to the words that the kernel reads. See [`dns_ebpf::record`].
+
+use dns_ebpf::maps::UNIT;
+use dns_ebpf::outcome::{TYPE_A, TYPE_AAAA, TYPE_CNAME, TYPE_NS, TYPE_PTR, TYPE_SRV, TYPE_TXT};
+use dns_ebpf::record::{Code, HEADER_LEN, Header, MAX_SET_AT, MAX_SET_LEN, Set};
+use dns_ebpf::words::{MIN_NAME_LEN, Words as _};
+
+use crate::name::Name;
+use crate::server::Held;
+
+/// A type that stands for every one that no name has.
+const TYPE_ANY: usize = 255;
+/// The types that a record tells apart, and those of which it can tell one.
+const TYPES: [usize; 3] = [TYPE_A, TYPE_AAAA, TYPE_SRV];
+const SPECIAL_TYPES: [usize; 4] = [TYPE_PTR, TYPE_TXT, TYPE_NS, TYPE_CNAME];
+
+/// A record as it stands in the tables.
+pub type Record = Box<[u64]>;
+
+/// Lays out all that a name has; `None` where it has nothing, or cannot be looked up by the kernel.
+pub fn lay_out(name: &Name, zone: u8, ask: impl Fn(u16) -> Held) -> Option<Record> {
+    if name.as_wire().len() < MIN_NAME_LEN {
+        return None;
+    }
+    let ask = |qtype: usize| ask(qtype as u16);
+    let [a, aaaa, srv] = TYPES.map(&ask);
+    let other = ask(TYPE_ANY);
+    let mut special = SPECIAL_TYPES.map(|qtype| (qtype, ask(qtype))).into_iter().filter(|(_, held)| *held != other);
+    let (special, other) = match (special.next(), special.next()) {
+        (None, _) => ((0, Held::Elsewhere), other),
+        (Some(special), None) => (special, other),
+        // There is room for one.
+        (Some(_), Some(_)) => ((0, Held::Elsewhere), Held::Elsewhere),
+    };
+    let all = [a, aaaa, srv, special.1, other];
+    let has_any = all.iter().any(|held| !matches!(held, Held::NxDomain | Held::Elsewhere));
+    has_any.then(|| Layout::new(name).finish(name, zone, special.0, all))
+}
+
+/// A record of a name that has nothing.
+pub fn name_only(name: &Name) -> Record {
+    let nothing = [const { Held::NxDomain }; 5];
+    Layout::new(name).finish(name, 0, 0, nothing)
+}
+
+/// Which words of a record say what name it is of, and which of their bits.
+pub fn name_words(record: &[u64]) -> impl Iterator<Item = (usize, u64)> {
+    let header = Header::from_word(record[0]);
+    let len = HEADER_LEN / UNIT + usize::from(header.name_len) / UNIT;
+    let length_alone = Header {
+        name_len: u8::MAX,
+        ..Header::from_word(0)
+    };
+    (0..len).map(move |index| (index, if index == 0 { length_alone.to_word() } else { u64::MAX }))
+}
+
+/// The length of a record in words, read from it.
+pub fn len_of(word: impl Fn(usize) -> u64) -> usize {
+    let header = Header::from_word(word(0));
+    let start = HEADER_LEN / UNIT + usize::from(header.name_len) / UNIT;
+    let codes = header.codes.iter().filter(|code| code.is_set());
+    let ends = codes.map(|code| {
+        let set = Set::from_word(word(usize::from(code.0)));
+        let end = usize::from(set.at) + usize::from(set.len);
+        end.div_ceil(UNIT).max(usize::from(code.0) + 1)
+    });
+    ends.max().unwrap_or(0).max(start)
+}
+
+/// A record that is being laid out: sets behind the name, and their bytes behind those.
+struct Layout {
+    sets: Vec<Set>,
+    /// Where the first set stands.
+    sets_at: usize,
+    bytes: Vec<u8>,
+}
+
+impl Layout {
+    fn new(name: &Name) -> Self {
+        Self {
+            sets: Vec::new(),
+            sets_at: HEADER_LEN + name.as_wire().len() / UNIT * UNIT,
+            bytes: Vec::new(),
+        }
+    }
+
+    fn finish(mut self, name: &Name, zone: u8, special: usize, held: [Held; 5]) -> Record {
+        // The longest first: a shorter one may be a part of it.
+        let mut order: Vec<usize> = (0..held.len()).collect();
+        order.sort_by_key(|index| match &held[*index] {
+            Held::Set { bytes, .. } => usize::MAX - bytes.len(),
+            _ => usize::MAX,
+        });
+        let count = held.iter().filter(|held| self.fits(held)).count();
+        let bytes_at = self.sets_at + count * size_of::<Set>();
+        let mut codes = [Code::PASS; 5];
+        for index in order {
+            codes[index] = self.add(&held[index], bytes_at);
+        }
+        let header = Header {
+            // A name is at most 255 bytes long, and so are the codes of the special types.
+            name_len: name.as_wire().len() as u8,
+            zone,
+            special: special as u8,
+            codes,
+        };
+        let wire = name.as_wire();
+        let words = (0..wire.len() / UNIT).filter_map(|index| wire.word(index));
+        let sets = self.sets.iter().map(|set| set.to_word());
+        self.bytes.resize(self.bytes.len().next_multiple_of(UNIT), 0);
+        let (bytes, _) = self.bytes.as_chunks();
+        let start = [header.to_word(), wire.last_word()].into_iter();
+        start
+            .chain(words)
+            .chain(sets)
+            .chain(bytes.iter().copied().map(u64::from_ne_bytes))
+            .collect()
+    }
+
+    fn fits(&self, held: &Held) -> bool {
+        matches!(held, Held::Set { bytes, answers, additionals } if bytes.len() <= MAX_SET_LEN
+            && *answers <= u8::MAX.into() && *additionals < u8::MAX.into())
+    }
+
+    fn add(&mut self, held: &Held, bytes_at: usize) -> Code {
+        match held {
+            Held::NoData => Code::NO_DATA,
+            Held::NxDomain => Code::NX_DOMAIN,
+            Held::Set { bytes, answers, additionals } if self.fits(held) => {
+                let at = self.place(bytes);
+                // Four sets at most of the greatest length.
+                debug_assert!(bytes_at + at <= MAX_SET_AT);
+                self.sets.push(Set {
+                    at: (bytes_at + at) as u16,
+                    len: bytes.len() as u16,
+                    sum: ones_sum(bytes),
+                    answers: *answers as u8,
+                    additionals: *additionals as u8,
+                });
+                Code((self.sets_at / UNIT + self.sets.len() - 1) as u8)
+            }
+            Held::Elsewhere | Held::Set { .. } => Code::PASS,
+        }
+    }
+
+    /// Finds these bytes among those that are there, or puts them behind.
+    fn place(&mut self, bytes: &[u8]) -> usize {
+        let found = self.bytes.windows(bytes.len()).position(|window| window == bytes);
+        found.unwrap_or_else(|| {
+            self.bytes.extend(bytes);
+            self.bytes.len() - bytes.len()
+        })
+    }
+}
+
+/// The one's complement sum of bytes as 16-bit words in the order of the machine, padded with a zero.
+fn ones_sum(bytes: &[u8]) -> u16 {
+    let words = bytes.chunks(2).map(|pair| u16::from_ne_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
+    let sum: u32 = words.map(u32::from).sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    ((sum & 0xffff) + (sum >> 16)) as u16
+}

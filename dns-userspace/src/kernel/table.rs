@@ -1,0 +1,537 @@
+//! The name table as the agent writes it: which record stands where, and the order in which that comes to be.
+//!
+//! A record is written where no slot leads, and then one store of a slot makes it the truth. What a slot does not lead to
+//! any more rests until no program can be reading it. See [`dns_ebpf::maps`].
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Result;
+use dns_ebpf::maps::{BUCKETS, Bucket, CHUNK_LEN, CHUNKS, Handle, Hash, SLOTS, Slot, UNIT, UNIT_BITS};
+use dns_ebpf::words::{HashKeys, MIN_NAME_LEN};
+use thiserror::Error;
+
+use super::heap::{Extent, Heap};
+use super::memory::Memory;
+use super::record::{self, Record};
+use crate::name::Name;
+
+/// How many units a chunk has.
+const CHUNK_UNITS: u32 = (CHUNK_LEN / UNIT) as u32;
+/// How many words a bucket has.
+const BUCKET_WORDS: usize = size_of::<Bucket>() / UNIT;
+/// How many units rest before they are waited for rather than another chunk made: an eighth of a chunk.
+const PATIENCE: u32 = CHUNK_UNITS / 8;
+
+/// Where chunks come from, and who reads them.
+pub trait Chunks {
+    /// Makes the chunk of this number, of zeros.
+    fn make(&mut self, number: u32) -> Result<Memory>;
+
+    /// Takes the chunk of this number from the readers.
+    fn withdraw(&mut self, number: u32) -> Result<()>;
+
+    /// Waits until every reader that reads now has ended.
+    fn await_readers(&mut self) -> Result<()>;
+}
+
+/// A name found no room; its questions pass.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("no room in the kernel's tables for {name}: until there is, questions for names that do not exist pass, too")]
+pub struct Full {
+    name: Name,
+}
+
+/// The index and the records.
+#[derive(Debug)]
+pub struct Table<C> {
+    keys: HashKeys,
+    buckets: Memory,
+    chunks: Vec<Option<Memory>>,
+    supply: C,
+    heap: Heap,
+    /// What was read until now, and may still be.
+    resting: Vec<Extent>,
+    resting_len: u32,
+    names: usize,
+    /// What found no room.
+    refused: BTreeMap<Name, Record>,
+    refusals: u64,
+}
+
+/// Where a name stands in the index.
+#[derive(Clone, Copy)]
+struct Place {
+    bucket: u32,
+    slot: usize,
+}
+
+impl<C: Chunks> Table<C> {
+    /// Starts with empty tables: an index of zeros, and no chunk.
+    pub fn new(keys: HashKeys, buckets: Memory, supply: C) -> Self {
+        Self {
+            keys,
+            buckets,
+            chunks: (0..CHUNKS).map(|_| None).collect(),
+            supply,
+            heap: Heap::new(CHUNK_UNITS),
+            resting: Vec::new(),
+            resting_len: 0,
+            names: 0,
+            refused: BTreeMap::new(),
+            refusals: 0,
+        }
+    }
+
+    /// How many names have a place.
+    pub fn len(&self) -> usize {
+        self.names
+    }
+
+    /// Says whether no name has a place.
+    pub fn is_empty(&self) -> bool {
+        self.names == 0
+    }
+
+    /// How many names have none, though they should.
+    pub fn refused(&self) -> usize {
+        self.refused.len()
+    }
+
+    /// How many times a name found no room.
+    pub fn refusals(&self) -> u64 {
+        self.refusals
+    }
+
+    /// How many chunks there are.
+    pub fn chunks(&self) -> usize {
+        self.chunks.iter().flatten().count()
+    }
+
+    /// The memory of the index.
+    pub fn buckets(&self) -> &[AtomicU64] {
+        &self.buckets
+    }
+
+    /// The memory of each chunk; none of it where there is no chunk.
+    pub fn chunk_memory(&self) -> impl Iterator<Item = &[AtomicU64]> {
+        self.chunks.iter().map(|chunk| chunk.as_deref().unwrap_or_default())
+    }
+
+    /// Gives a name a record, or takes its record away.
+    ///
+    /// # Errors
+    ///
+    /// Fails only where the kernel does; a name without room is refused, and tried again as soon as there is any.
+    pub fn set(&mut self, name: &Name, record: Option<Record>) -> Result<Result<(), Full>> {
+        self.refused.remove(name);
+        let Some(record) = record else {
+            self.remove(name)?;
+            return Ok(Ok(()));
+        };
+        if self.put(name, &record)? {
+            return Ok(Ok(()));
+        }
+        self.remove(name)?;
+        self.refusals += 1;
+        self.refused.insert(name.clone(), record);
+        Ok(Err(Full { name: name.clone() }))
+    }
+
+    /// Tries again what found no room.
+    pub fn retry(&mut self) -> Result<()> {
+        for (name, record) in mem::take(&mut self.refused) {
+            if !self.put(&name, &record)? {
+                self.refused.insert(name, record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether the name has the record now.
+    fn put(&mut self, name: &Name, record: &[u64]) -> Result<bool> {
+        if name.as_wire().len() < MIN_NAME_LEN {
+            return Ok(false);
+        }
+        let hash = Hash::of(&name.as_wire(), &self.keys);
+        let old = self.find(&hash, record);
+        if old.is_some_and(|place| self.holds(self.slot(place).record(), record)) {
+            return Ok(true);
+        }
+        let Some(place) = old.or_else(|| self.vacancy(&hash)) else {
+            return Ok(false);
+        };
+        let Some(handle) = self.write(record)? else {
+            return Ok(false);
+        };
+        let [first, _] = hash.buckets;
+        match old {
+            // A reader finds the old record or the new one.
+            Some(place) => {
+                let before = self.store(place, Slot::new(hash.tag, handle));
+                self.rest(before.record())?;
+            }
+            None => {
+                // First the mark that leads on to the second bucket, or a reader would miss what stands there.
+                if place.bucket != first {
+                    self.overflowed(first).fetch_add(1, Ordering::Release);
+                }
+                self.store(place, Slot::new(hash.tag, handle));
+                self.names += 1;
+            }
+        }
+        Ok(true)
+    }
+
+    fn remove(&mut self, name: &Name) -> Result<()> {
+        let hash = Hash::of(&name.as_wire(), &self.keys);
+        let nothing = record::name_only(name);
+        let Some(place) = self.find(&hash, &nothing) else {
+            return Ok(());
+        };
+        let before = self.store(place, Slot::default());
+        let [first, _] = hash.buckets;
+        if place.bucket != first {
+            self.overflowed(first).fetch_sub(1, Ordering::Release);
+        }
+        self.names -= 1;
+        self.rest(before.record())
+    }
+
+    /// Finds the slot of the name that a record is of.
+    fn find(&self, hash: &Hash, record: &[u64]) -> Option<Place> {
+        let [first, second] = hash.buckets;
+        let both = [first, second];
+        let buckets = if first == second { &both[..1] } else { &both[..] };
+        let mut places = buckets.iter().flat_map(|&bucket| (0..SLOTS).map(move |slot| Place { bucket, slot }));
+        places.find(|place| {
+            let slot = self.slot(*place);
+            slot.record() != 0 && slot.tag() == hash.tag && self.is_of(slot.record(), record)
+        })
+    }
+
+    /// Finds a free slot in a bucket that has no slot with this tag yet.
+    fn vacancy(&self, hash: &Hash) -> Option<Place> {
+        hash.buckets.into_iter().find_map(|bucket| {
+            let slots = || (0..SLOTS).map(|slot| Place { bucket, slot });
+            let is_taken = |place| self.slot(place).record() != 0;
+            let has_tag = slots().any(|place| is_taken(place) && self.slot(place).tag() == hash.tag);
+            slots().find(|place| !has_tag && !is_taken(*place))
+        })
+    }
+
+    fn slot(&self, Place { bucket, slot }: Place) -> Slot {
+        Slot(self.buckets[bucket as usize * BUCKET_WORDS + slot].load(Ordering::Relaxed))
+    }
+
+    /// Makes this the slot there, for readers that see what was written before, and returns what was.
+    fn store(&self, Place { bucket, slot }: Place, new: Slot) -> Slot {
+        Slot(self.buckets[bucket as usize * BUCKET_WORDS + slot].swap(new.0, Ordering::Release))
+    }
+
+    fn overflowed(&self, bucket: u32) -> &AtomicU64 {
+        &self.buckets[bucket as usize * BUCKET_WORDS + SLOTS]
+    }
+
+    /// Word number `index` of the record of this handle.
+    fn word(&self, handle: Handle, index: usize) -> u64 {
+        let chunk = self.chunks[(handle >> UNIT_BITS) as usize].as_deref().unwrap_or_default();
+        let at = handle as usize % (1 << UNIT_BITS) + index;
+        chunk.get(at).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// Says whether the record of this handle is of the same name as another.
+    fn is_of(&self, handle: Handle, record: &[u64]) -> bool {
+        record::name_words(record).all(|(index, mask)| (self.word(handle, index) ^ record[index]) & mask == 0)
+    }
+
+    fn holds(&self, handle: Handle, record: &[u64]) -> bool {
+        let same = |(index, word): (usize, &u64)| self.word(handle, index) == *word;
+        record.iter().enumerate().all(same) && record::len_of(|index| self.word(handle, index)) == record.len()
+    }
+
+    /// Writes a record where nothing is read; `None` where there is no room.
+    fn write(&mut self, record: &[u64]) -> Result<Option<Handle>> {
+        let Some(Extent { start, .. }) = self.take(record.len() as u32)? else {
+            return Ok(None);
+        };
+        let chunk = self.chunks[(start >> UNIT_BITS) as usize].as_deref().unwrap_or_default();
+        let at = start as usize % (1 << UNIT_BITS);
+        for (place, word) in chunk.iter().skip(at).zip(record) {
+            place.store(*word, Ordering::Relaxed);
+        }
+        Ok(Some(start))
+    }
+
+    /// Takes units: free ones, or those that have rested, or those of another chunk.
+    fn take(&mut self, len: u32) -> Result<Option<Extent>> {
+        if let Some(extent) = self.heap.take(len) {
+            return Ok(Some(extent));
+        }
+        if self.resting_len >= PATIENCE {
+            self.wake()?;
+            if let Some(extent) = self.heap.take(len) {
+                return Ok(Some(extent));
+            }
+        }
+        if !self.grow()? {
+            self.wake()?;
+        }
+        Ok(self.heap.take(len))
+    }
+
+    /// Says whether there is another chunk now.
+    fn grow(&mut self) -> Result<bool> {
+        let Some(number) = self.chunks.iter().position(Option::is_none) else {
+            return Ok(false);
+        };
+        let memory = self.supply.make(number as u32)?;
+        self.chunks[number] = Some(memory);
+        let first = number as u32 * CHUNK_UNITS;
+        // No record has handle 0.
+        let unused = u32::from(first == 0);
+        self.heap.give(Extent {
+            start: first + unused,
+            len: CHUNK_UNITS - unused,
+        });
+        Ok(true)
+    }
+
+    /// Lets a record rest that no slot leads to any more.
+    fn rest(&mut self, handle: Handle) -> Result<()> {
+        let len = record::len_of(|index| self.word(handle, index)) as u32;
+        self.resting.push(Extent { start: handle, len });
+        self.resting_len += len;
+        if self.resting_len >= CHUNK_UNITS {
+            self.wake()?;
+        }
+        Ok(())
+    }
+
+    /// Makes what rests free, once nobody reads it, and gives chunks back that nothing stands in.
+    fn wake(&mut self) -> Result<()> {
+        if self.resting.is_empty() {
+            return Ok(());
+        }
+        self.supply.await_readers()?;
+        for extent in mem::take(&mut self.resting) {
+            self.heap.give(extent);
+        }
+        self.resting_len = 0;
+        while let Some(number) = self.heap.take_spare_chunk() {
+            self.supply.withdraw(number)?;
+            self.chunks[number as usize] = None;
+        }
+        Ok(())
+    }
+}
+
+impl Table<OwnChunks> {
+    /// Starts with empty tables in the agent's own memory.
+    pub fn in_memory(keys: HashKeys) -> Self {
+        Self::new(keys, Memory::own(BUCKETS as usize * BUCKET_WORDS), OwnChunks)
+    }
+}
+
+/// Chunks in the agent's own memory, with no reader.
+#[derive(Debug)]
+pub struct OwnChunks;
+
+impl Chunks for OwnChunks {
+    fn make(&mut self, _number: u32) -> Result<Memory> {
+        Ok(Memory::own(dns_ebpf::maps::CHUNK_WORDS))
+    }
+
+    fn withdraw(&mut self, _number: u32) -> Result<()> {
+        Ok(())
+    }
+
+    fn await_readers(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use dns_ebpf::maps::{MemoryMaps, find};
+    use dns_ebpf::words::MAX_WORDS;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::server::Held;
+
+    const KEYS: HashKeys = HashKeys {
+        words: [0x9e37_79b9_7f4a_7c15; MAX_WORDS],
+        last: 0xbf58_476d_1ce4_e5b9,
+        len: 0x94d0_49bb_1331_11eb,
+    };
+
+    /// Chunks in memory; counts how often the readers were waited for.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Chunks for Counted {
+        fn make(&mut self, number: u32) -> Result<Memory> {
+            OwnChunks.make(number)
+        }
+
+        fn withdraw(&mut self, _number: u32) -> Result<()> {
+            Ok(())
+        }
+
+        fn await_readers(&mut self) -> Result<()> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    fn table() -> (Table<Counted>, Arc<AtomicUsize>) {
+        let waits = Arc::new(AtomicUsize::new(0));
+        let buckets = Memory::own(BUCKETS as usize * BUCKET_WORDS);
+        (Table::new(KEYS, buckets, Counted(waits.clone())), waits)
+    }
+
+    fn name(number: usize) -> Name {
+        Name::parse(&format!("service-{number}.default.svc.cluster.local")).unwrap()
+    }
+
+    /// A record of that many bytes beside the name.
+    fn record(number: usize, len: usize) -> Record {
+        let set = Held::Set {
+            bytes: vec![len as u8; len.max(1)],
+            answers: 1,
+            additionals: 0,
+        };
+        let ask = |qtype| if qtype == 1 { set.clone() } else { Held::NoData };
+        record::lay_out(&name(number), 0, ask).unwrap()
+    }
+
+    /// What a reader finds: the words of the record.
+    fn read<C: Chunks>(table: &Table<C>, number: usize) -> Option<Vec<u64>> {
+        let maps = MemoryMaps {
+            buckets: table.buckets(),
+            chunks: table.chunk_memory().collect(),
+            hash_keys: table.keys,
+            zones: Default::default(),
+            lease: Default::default(),
+            served: Default::default(),
+        };
+        let found = find(&maps, &name(number).as_wire()).unwrap()?;
+        let place = table.find(&Hash::of(&name(number).as_wire(), &table.keys), &record::name_only(&name(number)));
+        let handle = table.slot(place.unwrap()).record();
+        assert_eq!(found.header().to_word(), table.word(handle, 0));
+        Some(words(table, handle))
+    }
+
+    fn words<C: Chunks>(table: &Table<C>, handle: Handle) -> Vec<u64> {
+        let len = record::len_of(|index| table.word(handle, index));
+        (0..len).map(|index| table.word(handle, index)).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        /// A reader finds of every name its record; and what could be found since the readers were last waited for is as it
+        /// was, whatever has been written meanwhile.
+        #[test]
+        fn what_may_be_being_read_is_not_written_to(
+            changes in proptest::collection::vec((0..12usize, proptest::option::of(0..1400usize)), 1..120)
+        ) {
+            let (mut table, waits) = table();
+            let mut truth = HashMap::<usize, Record>::new();
+            let (mut readable, mut waited) = (HashMap::<Handle, Vec<u64>>::new(), 0);
+            for (number, len) in changes {
+                let new = len.map(|len| record(number, len));
+                table.set(&name(number), new.clone()).unwrap().unwrap();
+                match new {
+                    Some(new) => truth.insert(number, new),
+                    None => truth.remove(&number),
+                };
+                if std::mem::replace(&mut waited, waits.load(Ordering::Relaxed)) != waits.load(Ordering::Relaxed) {
+                    readable.clear();
+                }
+                for (handle, record) in &readable {
+                    prop_assert_eq!(&words(&table, *handle), record);
+                }
+                for number in 0..12 {
+                    prop_assert_eq!(read(&table, number), truth.get(&number).map(|record| record.to_vec()));
+                    let hash = Hash::of(&name(number).as_wire(), &KEYS);
+                    if let Some(place) = table.find(&hash, &record::name_only(&name(number))) {
+                        let handle = table.slot(place).record();
+                        readable.insert(handle, words(&table, handle));
+                    }
+                }
+            }
+            prop_assert_eq!(table.len(), truth.len());
+        }
+    }
+
+    #[test]
+    fn memory_comes_and_goes_with_what_there_is() {
+        let (mut table, waits) = table();
+        let fill = |table: &mut Table<Counted>, len: Option<usize>| {
+            for number in 0..4_000 {
+                let record = len.map(|len| record(number, len));
+                table.set(&name(number), record).unwrap().unwrap();
+            }
+        };
+        fill(&mut table, Some(1_000));
+        let full = table.chunks();
+        assert!((4..=6).contains(&full), "{full} MiB for 4 MB");
+        for round in 0..20 {
+            fill(&mut table, Some(900 + round));
+        }
+        assert!(table.chunks() <= full + 2, "{} MiB after changes", table.chunks());
+        fill(&mut table, None);
+        table.wake().unwrap();
+        assert!(table.is_empty() && table.chunks() <= 2, "{} MiB for nothing", table.chunks());
+        assert!(waits.load(Ordering::Relaxed) < 200, "readers are waited for once in a while");
+    }
+
+    #[test]
+    fn a_full_table_refuses_a_name_until_there_is_room_and_keeps_the_others() {
+        let (mut table, _) = table();
+        table.chunks.truncate(1);
+        let mut number = 0;
+        let full = loop {
+            if let Err(full) = table.set(&name(number), Some(record(number, 1_000))).unwrap() {
+                break full;
+            }
+            number += 1;
+        };
+        assert!(number > 900 && full.to_string().contains(&name(number).to_string()), "{full}");
+        assert_eq!((table.refused(), table.refusals(), read(&table, number)), (1, 1, None));
+        // Half an answer is none: what finds no room for its new record is not there at all.
+        assert!(table.set(&name(0), Some(record(0, 1_400))).unwrap().is_err());
+        assert_eq!((table.refused(), read(&table, 0)), (2, None));
+        for other in 1..number {
+            assert_eq!(read(&table, other), Some(record(other, 1_000).to_vec()));
+        }
+        table.set(&name(1), None).unwrap().unwrap();
+        table.set(&name(2), None).unwrap().unwrap();
+        table.retry().unwrap();
+        assert_eq!(table.refused(), 0);
+        assert_eq!(read(&table, number), Some(record(number, 1_000).to_vec()));
+        assert_eq!(read(&table, 0), Some(record(0, 1_400).to_vec()));
+    }
+
+    #[test]
+    fn two_names_with_one_tag_never_share_a_bucket() {
+        // With multipliers of 0 every name has the same hash: one bucket, one tag.
+        let keys = HashKeys {
+            words: [0; MAX_WORDS],
+            last: 0,
+            len: 0,
+        };
+        let mut table = Table::in_memory(keys);
+        assert!(table.set(&name(1), Some(record(1, 4))).unwrap().is_ok());
+        assert!(table.set(&name(2), Some(record(2, 4))).unwrap().is_err());
+        table.set(&name(1), None).unwrap().unwrap();
+        table.retry().unwrap();
+        assert_eq!((table.len(), table.refused()), (1, 0));
+    }
+}

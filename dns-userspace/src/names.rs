@@ -1,0 +1,151 @@
+//! Which names the objects may have: what has to be written down of an object, and anew when it changes.
+//!
+//! Names may be named here that do not exist, but never too few: whether one does, and what it has, is for
+//! [`crate::rules`] to say. Not named are the shapes that have no end ([`dns_ebpf::zone`] knows them): names of Pods under
+//! `pods insecure`, those of topology zones, and other spellings of ports.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::cluster::object::{EndpointSlice, Kind, ObjectKey, Port, Reach};
+use crate::cluster::{Cluster, ServiceSet};
+use crate::rules::{Options, endpoint_label, pod_label};
+
+/// Names that every zone may have, as labels left of it.
+pub const FIXED: [&str; 5] = ["", "svc", "pod", "dns-version", "ns.dns"];
+
+/// Those of them that say by whom the zones are served, to which every Service and every endpoint may contribute.
+pub const SHARED: [&str; 2] = ["", "ns.dns"];
+
+/// The protocols whose other spellings [`dns_ebpf::zone`] recognises.
+const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
+
+/// Names, as labels left of a zone, and addresses.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// Names in the zones of Services.
+    pub local: BTreeSet<String>,
+    /// Names in the zones of ServiceImports.
+    pub imported: BTreeSet<String>,
+    /// Names in reverse zones that stand for no address.
+    pub reverse: BTreeSet<String>,
+    /// What names of reverse zones stand for.
+    pub addresses: BTreeSet<IpAddr>,
+}
+
+impl Names {
+    /// Adds the names that an object has, or that have to do with it.
+    pub fn add(&mut self, cluster: &Cluster, options: &Options, kind: Kind, key: &ObjectKey) {
+        match kind {
+            Kind::Namespace => self.add_namespace(cluster, options, &key.name),
+            Kind::Service => {
+                add_service(&mut self.local, cluster.local(), options, key);
+                self.add_cluster_ips(cluster, key);
+            }
+            Kind::ServiceImport => add_service(&mut self.imported, cluster.imported(), options, key),
+            Kind::EndpointSlice => {
+                add_slice(&mut self.local, cluster.local(), options, key);
+                let slice = cluster.local().slice(key);
+                let endpoints = slice.into_iter().flat_map(|slice| &slice.endpoints);
+                self.addresses.extend(endpoints.map(|endpoint| endpoint.address));
+            }
+            Kind::ImportedSlice => add_slice(&mut self.imported, cluster.imported(), options, key),
+            Kind::Pod => {
+                let pod = cluster.pod(key).map(|pod| pod_name(&key.namespace, &pod.ip));
+                self.local.extend(pod.iter().cloned());
+                self.imported.extend(pod);
+            }
+        }
+    }
+
+    /// The levels above Services and Pods, and all that lies below them.
+    fn add_namespace(&mut self, cluster: &Cluster, options: &Options, namespace: &str) {
+        for (names, set) in [
+            (&mut self.local, cluster.local()),
+            (&mut self.imported, cluster.imported()),
+        ] {
+            names.extend(levels(namespace));
+            for key in set.keys().filter(|key| key.namespace == namespace) {
+                add_service(names, set, options, key);
+            }
+            let pods = cluster.pods().filter(|(other, _)| *other == namespace);
+            names.extend(pods.map(|(namespace, pod)| pod_name(namespace, &pod.ip)));
+        }
+        // Only then does it make a difference to pointers.
+        if !options.namespaces.is_empty() {
+            self.addresses.extend(cluster.local().addresses());
+        }
+    }
+
+    fn add_cluster_ips(&mut self, cluster: &Cluster, key: &ObjectKey) {
+        if let Some(Reach::ClusterIps(addresses)) = cluster.local().service(key).map(|service| &service.reach) {
+            self.addresses.extend(addresses);
+        }
+    }
+}
+
+/// The names of a Namespace's levels.
+pub fn levels(namespace: &str) -> [String; 2] {
+    [format!("{namespace}.svc"), format!("{namespace}.pod")]
+}
+
+/// The name of a Pod with this address.
+pub fn pod_name(namespace: &str, ip: &str) -> String {
+    format!("{}.{namespace}.pod", pod_label(ip))
+}
+
+/// Adds the names of a Service and of all of its endpoints.
+pub fn add_service(names: &mut BTreeSet<String>, set: &ServiceSet, options: &Options, key: &ObjectKey) {
+    add_own(names, set, key);
+    for slice in set.slices(key) {
+        add_endpoints(names, slice, options, key);
+    }
+}
+
+/// Adds the names of a slice's Service and of the endpoints in the slice.
+fn add_slice(names: &mut BTreeSet<String>, set: &ServiceSet, options: &Options, key: &ObjectKey) {
+    let Some(slice) = set.slice(key) else { return };
+    let service = slice.service_key(key);
+    add_own(names, set, &service);
+    // A Service that lost its last endpoint may be none any more.
+    match set.slices(&service).count() {
+        1 => add_service(names, set, options, &service),
+        _ => add_endpoints(names, slice, options, &service),
+    }
+}
+
+/// Adds a Service's own name and those of its ports.
+fn add_own(names: &mut BTreeSet<String>, set: &ServiceSet, key: &ObjectKey) {
+    let whole = format!("{}.{}.svc", key.name, key.namespace);
+    let own = set.service(key).into_iter().flat_map(|service| &service.ports);
+    let ports = own.chain(set.slices(key).flat_map(|slice| &slice.ports));
+    for port in ports {
+        names.extend(spellings(port).into_iter().map(|port| format!("{port}.{whole}")));
+    }
+    names.insert(whole);
+}
+
+/// How a port may be spelled, but for what is recognised as one in any spelling.
+fn spellings(port: &Port) -> Vec<String> {
+    let Port { name, protocol, .. } = port;
+    let written_down = format!("_{name}._{protocol}");
+    if PROTOCOLS.contains(&&**protocol) {
+        return vec![written_down];
+    }
+    vec![
+        written_down,
+        format!("{name}._{protocol}"),
+        format!("_{name}.{protocol}"),
+        format!("{name}.{protocol}"),
+        format!("_.{protocol}"),
+    ]
+}
+
+fn add_endpoints(names: &mut BTreeSet<String>, slice: &EndpointSlice, options: &Options, service: &ObjectKey) {
+    let ObjectKey { namespace, name } = service;
+    let cluster = slice.cluster.iter().map(|cluster| format!("{cluster}.")).collect::<String>();
+    for endpoint in &slice.endpoints {
+        let label = endpoint_label(options, endpoint);
+        names.insert(format!("{label}.{cluster}{name}.{namespace}.svc"));
+    }
+}
