@@ -1,8 +1,10 @@
 //! Checks replies against the histories, in the order in which they came.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::{Duration, Instant};
+
+use kxdns_tests::figures::readable;
 
 use crate::asker::Entry;
 use crate::delays::Delays;
@@ -16,8 +18,11 @@ use crate::window::{Explained, Places, Window};
 /// For how long a version may be told after the API server has taken the next one.
 pub(crate) const BOUND: Duration = Duration::from_secs(1);
 
-/// How many violations are told.
-const TOLD: usize = 8;
+/// The versions that are told of a violation are those within this time of it.
+const NEAR: Duration = Duration::from_millis(100);
+
+/// How many violations of a kind are told.
+const TOLD: usize = 3;
 
 /// What is wrong with a reply.
 #[derive(Debug)]
@@ -34,24 +39,34 @@ pub(crate) enum Wrong {
     Backwards,
 }
 
-/// From when on which version of each object was known to be told, ascending.
+/// That a version was told.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    version: usize,
+    answered: Instant,
+    by: &'static str,
+}
+
+/// Which version of each object was known to be told when, ascending.
 #[derive(Default)]
-struct Floors([Vec<(Instant, usize)>; 3]);
+struct Floors([Vec<Told>; 3]);
 
 impl Floors {
     /// What was known before this moment.
     fn at(&self, sent: Instant) -> Places {
-        Part::ALL.map(|part| {
-            let known = &self.0[part.index()];
-            let before = known.partition_point(|(answered, _)| *answered <= sent);
-            before.checked_sub(1).map_or(0, |place| known[place].1)
-        })
+        Part::ALL.map(|part| self.told(part, sent).map_or(0, |told| told.version))
     }
 
-    fn raise(&mut self, part: Part, answered: Instant, version: usize) {
+    fn told(&self, part: Part, sent: Instant) -> Option<Told> {
+        let known = &self.0[part.index()];
+        let before = known.partition_point(|told| told.answered <= sent);
+        before.checked_sub(1).map(|place| known[place])
+    }
+
+    fn raise(&mut self, part: Part, told: Told) {
         let known = &mut self.0[part.index()];
-        if known.last().is_none_or(|(_, known)| *known < version) {
-            known.push((answered, version));
+        if known.last().is_none_or(|last| last.version < told.version) {
+            known.push(told);
         }
     }
 }
@@ -67,6 +82,8 @@ pub(crate) struct Checker<'a> {
     all_floors: [Floors; SLOTS],
     pub(crate) delays: Delays,
     pub(crate) counts: Counts,
+    /// How many violations there are of each kind.
+    pub(crate) kinds: BTreeMap<String, usize>,
     violations: Vec<String>,
 }
 
@@ -94,6 +111,7 @@ impl<'a> Checker<'a> {
             all_floors: Default::default(),
             delays: Delays::new(histories),
             counts: Counts::default(),
+            kinds: BTreeMap::new(),
             violations: Vec::new(),
         }
     }
@@ -103,7 +121,10 @@ impl<'a> Checker<'a> {
         self.counts.questions += 1;
         if let Err(wrong) = self.judge(entry) {
             self.counts.violations += 1;
-            if self.violations.len() < TOLD {
+            let kind = format!("{} by {}", wrong.kind(), entry.by());
+            let alike = self.kinds.entry(kind).or_default();
+            *alike += 1;
+            if *alike <= TOLD {
                 self.violations.push(self.describe(entry, &wrong));
             }
         }
@@ -175,8 +196,13 @@ impl<'a> Checker<'a> {
             // That nothing older was told does not follow from the bound, which is to be measured.
             let is_proved = floor[at] >= window.first[at] || history.is_distinct(part, least, window.first[at]);
             if is_proved {
-                floors.raise(part, entry.answered, least);
-                self.all_floors[entry.asked.slot].raise(part, entry.answered, least);
+                let told = Told {
+                    version: least,
+                    answered: entry.answered,
+                    by: entry.by(),
+                };
+                floors.raise(part, told);
+                self.all_floors[entry.asked.slot].raise(part, told);
                 self.delays.see(entry.asked.slot, part, least, entry.answered);
             }
             self.delays.tell_old(entry.asked.slot, part, most, entry.sent);
@@ -185,41 +211,44 @@ impl<'a> Checker<'a> {
 
     fn describe(&self, entry: &Entry, wrong: &Wrong) -> String {
         let Entry {
-            asked,
-            sent,
-            answered,
-            reply,
+            asked, sent, answered, ..
         } = entry;
-        let since = |moment: Instant| format!("{:+.3} ms", signed_millis(moment, *sent));
-        let by = reply.as_ref().map_or(
-            "nobody",
-            |reply| if reply.by_kernel { "the kernel" } else { "the server" },
-        );
+        let after = readable(*answered - *sent);
         let mut text = format!(
-            "WRONG ({wrong}): {} {}, answered by {by} after {:?}\n",
+            "WRONG ({wrong}): {} {}, answered by {} after {after}\n",
             asked.name(),
             asked.rtype,
-            *answered - *sent
+            entry.by()
         );
-        if let Some(reply) = reply {
+        if let Some(reply) = &entry.reply {
             text += &kxdns_tests::meaning::Reply::read(&reply.message).to_string();
         }
-        let history = &self.histories[asked.slot];
-        let (window, floor) = (
-            Window::new(history, *sent, *answered, Some(BOUND)),
-            self.floor(asked, *sent),
-        );
         for part in Part::ALL {
-            text += &format!("  {part:?}, known of this name: version {}\n", floor[part.index()]);
-            let near = history.of(part).iter().enumerate().skip(window.first[part.index()]);
-            for (place, version) in near.take_while(|(_, version)| version.sent <= *answered + BOUND) {
-                let taken = version.taken.map_or_else(|| "never".to_owned(), since);
-                text += &format!(
-                    "    {place}: {:?} sent {}, taken {taken}\n",
-                    version.state,
-                    since(version.sent)
-                );
-            }
+            text += &self.describe_part(entry, part);
+        }
+        text
+    }
+
+    /// What was known of an object, and its versions about the time of a question.
+    fn describe_part(&self, entry: &Entry, part: Part) -> String {
+        let since = |moment: Instant| format!("{:+.3} ms", signed_millis(moment, entry.sent));
+        let floors = self.floors.get(&(entry.asked.slot, entry.asked.subject));
+        let mut text = match floors.and_then(|floors| floors.told(part, entry.sent)) {
+            Some(told) => format!(
+                "  {part:?}: version {} was told by {} at {}\n",
+                told.version,
+                told.by,
+                since(told.answered)
+            ),
+            None => format!("  {part:?}: nothing was told\n"),
+        };
+        let history = &self.histories[entry.asked.slot];
+        let window = Window::new(history, entry.sent, entry.answered, Some(NEAR));
+        let near = history.of(part).iter().enumerate().skip(window.first[part.index()]);
+        for (place, version) in near.take_while(|(_, version)| version.sent <= entry.answered + NEAR) {
+            let taken = version.taken.map_or_else(|| "never".to_owned(), since);
+            let sent = since(version.sent);
+            text += &format!("    {place}: {:?} sent {sent}, taken {taken}\n", version.state);
         }
         text
     }
@@ -238,14 +267,23 @@ fn signed_millis(moment: Instant, origin: Instant) -> f64 {
     }
 }
 
+impl Wrong {
+    fn kind(&self) -> &'static str {
+        match self {
+            Wrong::Lost => "no reply",
+            Wrong::Malformed(_) => "malformed",
+            Wrong::Untrue => "never true",
+            Wrong::Late => "not true at the time",
+            Wrong::Backwards => "older than what was told before",
+        }
+    }
+}
+
 impl fmt::Display for Wrong {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Wrong::Lost => write!(formatter, "no reply"),
             Wrong::Malformed(why) => write!(formatter, "{why}"),
-            Wrong::Untrue => write!(formatter, "never true"),
-            Wrong::Late => write!(formatter, "not true at the time"),
-            Wrong::Backwards => write!(formatter, "older than what was told before"),
+            _ => write!(formatter, "{}", self.kind()),
         }
     }
 }
