@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     let target_dir = out.join("bpf");
     let status = Command::new(env::var_os("CARGO").context("CARGO is not set")?)
         .current_dir(&workspace)
-        .args(["build", "--release", "--package", "dns-ebpf", "--bin", "kxdns-bpf"])
+        .args(["build", "--release", "--package", "dns-ebpf", "--bins"])
         .args(["--target", TARGET, "-Z", "build-std=core", "--target-dir"])
         .arg(&target_dir)
         // `build-std` is unstable; this lets the pinned stable compiler take it.
@@ -51,8 +51,10 @@ fn main() -> Result<()> {
     if !status.success() {
         bail!("the BPF object does not build: {status}");
     }
-    let object = target_dir.join(TARGET).join("release/kxdns-bpf");
-    println!("cargo::rustc-env=KXDNS_BPF_OBJECT={}", object.display());
+    let folder = target_dir.join(TARGET).join("release");
+    for (variable, object) in [("KXDNS_BPF_OBJECT", "kxdns-bpf"), ("KXDNS_CLOCK_OBJECT", "kxdns-clock")] {
+        println!("cargo::rustc-env={variable}={}", folder.join(object).display());
+    }
     Ok(())
 }
 

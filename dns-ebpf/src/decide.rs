@@ -85,10 +85,7 @@ fn check_standing(maps: &impl Maps) -> Result<(), Pass> {
     if lease.synced == 0 {
         return Err(Pass::Unsynced);
     }
-    if maps.now() >= lease.until {
-        return Err(Pass::LeaseExpired);
-    }
-    Ok(())
+    lease.is_live(maps.now()).then_some(()).ok_or(Pass::LeaseExpired)
 }
 
 #[inline(always)]
@@ -101,7 +98,11 @@ fn decide_found<'t>(maps: &'t impl Maps, record: StoredRecord, qtype: usize) -> 
     if hide(qtype) == TYPE_SOA {
         let zone = zone()?;
         let is_apex = u32::from(header.name_len) == zone.len;
-        return Ok(if is_apex { Verdict::soa(zone) } else { Verdict::denial(zone, Rcode::NoError) });
+        return Ok(if is_apex {
+            Verdict::soa(zone)
+        } else {
+            Verdict::denial(zone, Rcode::NoError)
+        });
     }
     match header.code(hide(qtype)) {
         Code::PASS => Err(Pass::NotHeld),
@@ -120,6 +121,10 @@ fn decide_absent<'t>(maps: &'t impl Maps, name: &impl NameBytes, qtype: usize) -
     }
     zone.check_absence(name)?;
     // As CoreDNS does: any name of a zone has the zone's SOA, if only to say that there is none of its own.
-    let rcode = if hide(qtype) == TYPE_SOA { Rcode::NoError } else { Rcode::NxDomain };
+    let rcode = if hide(qtype) == TYPE_SOA {
+        Rcode::NoError
+    } else {
+        Rcode::NxDomain
+    };
     Ok(Verdict::denial(zone, rcode))
 }

@@ -105,6 +105,16 @@ pub struct Ipv6 {
     pub destination: [u64; 2],
 }
 
+/// Swaps the two addresses that an Ethernet frame begins with, six bytes each, given as eight and four bytes as they stand.
+///
+/// Not as two arrays, which would be copied byte by byte.
+#[inline(always)]
+pub fn swap_ethernet((first, second): (u64, u32)) -> (u64, u32) {
+    let (first, second) = (u64::from_le(first), u64::from(u32::from_le(second)));
+    let source = first >> 48 | second << 16;
+    ((source | first << 48).to_le(), ((first >> 16) as u32).to_le())
+}
+
 /// A UDP header (RFC 768).
 #[derive(Clone, Copy)]
 #[repr(C, packed)]
@@ -266,3 +276,21 @@ unsafe impl Plain for SoaData {}
 const _: () = assert!(size_of::<Ipv4>() == 20 && size_of::<Ipv6>() == 40 && size_of::<Udp>() == 8);
 const _: () = assert!(size_of::<Dns>() == 12 && size_of::<Opt>() == 11 && size_of::<Cookie>() == 12);
 const _: () = assert!(size_of::<Record>() == 12 && size_of::<SoaData>() == 42);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ethernet_addresses_change_places() {
+        let bytes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+        let (first, second) = bytes.split_at(8);
+        let words = (
+            first.try_into().map(u64::from_ne_bytes),
+            second.try_into().map(u32::from_ne_bytes),
+        );
+        let (first, second) = swap_ethernet((words.0.unwrap(), words.1.unwrap()));
+        let swapped = [&first.to_ne_bytes()[..], &second.to_ne_bytes()].concat();
+        assert_eq!(swapped, [7, 8, 9, 10, 11, 12, 1, 2, 3, 4, 5, 6]);
+    }
+}

@@ -17,7 +17,7 @@ use core::sync::atomic::AtomicU64;
 
 use crate::outcome::{Outcome, Pass};
 use crate::packet::hide;
-use crate::record::StoredRecord;
+use crate::record::{MAX_REACH, StoredRecord};
 use crate::words::{HashKeys, Words, equal, hash};
 use crate::zone::Zone;
 
@@ -105,6 +105,8 @@ const REACH: usize = 16 << 10;
 #[repr(C, align(8))]
 pub struct Chunk(pub [u8; CHUNK_LEN + REACH]);
 
+const _: () = assert!(MAX_REACH <= REACH, "no record is read beyond its chunk");
+
 /// How many words a chunk has.
 pub const CHUNK_WORDS: usize = size_of::<Chunk>() / UNIT;
 
@@ -112,12 +114,20 @@ pub const CHUNK_WORDS: usize = size_of::<Chunk>() / UNIT;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Lease {
-    /// `CLOCK_MONOTONIC` in nanoseconds until which the tables may be answered from.
-    pub until: u64,
+    /// [`Maps::now`] from which on the tables may not be answered from any more.
+    pub until: u32,
     /// Not 0: every object is known.
     pub synced: u32,
     /// Not 0: every name found room, so that one that is not in the tables may be denied.
     pub complete: u32,
+}
+
+impl Lease {
+    /// Says whether the promise holds at this time, which is less than half of the clock's round away from its end.
+    #[inline(always)]
+    pub fn is_live(&self, now: u32) -> bool {
+        (self.until.wrapping_sub(now) as i32) > 0
+    }
 }
 
 /// The zones that the kernel answers from, the deepest first; unused places have length 0.
@@ -146,11 +156,7 @@ impl ServedAddresses {
     #[inline(always)]
     pub fn has_ipv4(&self, address: [u8; 4]) -> bool {
         let address = u32::from_ne_bytes(address);
-        let mut found = 0;
-        for served in &self.ipv4 {
-            found |= is_same(u32::from_ne_bytes(*served), address);
-        }
-        found != 0 && address != 0
+        address != 0 && self.ipv4.iter().any(|served| u32::from_ne_bytes(*served) == address)
     }
 
     /// Says whether an IPv6 address, read as two words, is among them. The unspecified address never is.
@@ -171,13 +177,13 @@ pub unsafe trait Contract: Copy {}
 unsafe impl Contract for HashKeys {}
 // SAFETY: an array of structures whose size, asserted below, is the sum of their fields': no padding.
 unsafe impl Contract for Zones {}
-// SAFETY: 8 + 4 + 4 bytes: no padding.
+// SAFETY: 4 + 4 + 4 bytes: no padding.
 unsafe impl Contract for Lease {}
 // SAFETY: 8 times 4 and 8 times 16 bytes, each on a multiple of 8: no padding.
 unsafe impl Contract for ServedAddresses {}
 
 const _: () = assert!(size_of::<Bucket>() == 64 && size_of::<HashKeys>() == 264);
-const _: () = assert!(size_of::<Zone>() == 128 && size_of::<Lease>() == 16 && size_of::<ServedAddresses>() == 160);
+const _: () = assert!(size_of::<Zone>() == 128 && size_of::<Lease>() == 12 && size_of::<ServedAddresses>() == 160);
 
 /// A value of the contract as bytes; `N` is its size.
 pub fn bytes_of<T: Contract, const N: usize>(value: &T) -> [u8; N] {
@@ -234,8 +240,8 @@ pub unsafe trait Maps {
     /// The promise that all this is true.
     fn lease(&self) -> Option<&Lease>;
 
-    /// `CLOCK_MONOTONIC` in nanoseconds.
-    fn now(&self) -> u64;
+    /// The clock that leases are counted by, in ticks of the kernel; it goes round.
+    fn now(&self) -> u32;
 
     /// A number that nobody can foresee.
     fn random(&self) -> u32;
@@ -268,7 +274,10 @@ pub struct MemoryMaps<'a> {
 unsafe impl Maps for MemoryMaps<'_> {
     fn bucket(&self, number: u32) -> Option<*const Bucket> {
         let at = number as usize * size_of::<Bucket>() / UNIT;
-        let words = self.buckets.get(at..)?.first_chunk::<{ size_of::<Bucket>() / UNIT }>()?;
+        let words = self
+            .buckets
+            .get(at..)?
+            .first_chunk::<{ size_of::<Bucket>() / UNIT }>()?;
         Some(core::ptr::from_ref(words).cast())
     }
 
@@ -289,7 +298,7 @@ unsafe impl Maps for MemoryMaps<'_> {
         Some(&self.lease)
     }
 
-    fn now(&self) -> u64 {
+    fn now(&self) -> u32 {
         0
     }
 
@@ -353,15 +362,4 @@ pub fn record(maps: &impl Maps, handle: Handle) -> Option<StoredRecord> {
     // SAFETY: `Maps` promises a readable chunk, in which the record begins before `CHUNK_LEN` and which has `REACH` bytes
     // behind that; records that can be found are not written to.
     Some(unsafe { StoredRecord::new(chunk.cast::<u8>().wrapping_add(offset)) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::MAX_REACH;
-
-    #[test]
-    fn no_record_is_read_beyond_its_chunk() {
-        assert!(MAX_REACH <= REACH);
-    }
 }

@@ -20,8 +20,6 @@ unsafe impl Plain for u32 {}
 unsafe impl Plain for u16 {}
 // SAFETY: bytes have neither, and an array adds none.
 unsafe impl<const N: usize> Plain for [u8; N] {}
-// SAFETY: as above.
-unsafe impl<const N: usize> Plain for [u64; N] {}
 
 /// A frame, or the rest of one, that can be read.
 #[derive(Clone, Copy)]
@@ -207,12 +205,14 @@ impl Stored<'_> {
         self.len == 0
     }
 
-    /// Reads a `T` of the bytes from the first on, of [`Self::SPARE`] bytes at most.
+    /// Reads the first 32 bytes as words, as they stand; what is behind the length is anything.
     #[inline(always)]
-    pub fn first<T: Plain>(self) -> T {
-        const { assert!(size_of::<T>() <= Self::SPARE) };
-        // SAFETY: `new` promises that as many bytes are readable; any bytes are a valid `T`.
-        unsafe { self.start.cast::<T>().read_unaligned() }
+    pub fn words(self) -> [u64; 4] {
+        let word = |index: usize| {
+            // SAFETY: `new` promises that as many bytes are readable.
+            unsafe { self.start.wrapping_add(8 * index).cast::<u64>().read_unaligned() }
+        };
+        [word(0), word(1), word(2), word(3)]
     }
 }
 

@@ -8,9 +8,9 @@
 //! The question's name is not walked here: where the message ends tells where its name does.
 
 use crate::headers::{self, Be16, Dns, Ipv4, Ipv6, Udp};
+use crate::maps::Maps;
 use crate::outcome::Pass;
 use crate::packet::{Packet, Plain, forget, hide};
-use crate::maps::Maps;
 use crate::words::{MAX_NAME_LEN, MIN_NAME_LEN, NameBytes, Words};
 
 /// Length of an Ethernet header without VLAN tags.

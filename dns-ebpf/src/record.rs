@@ -11,7 +11,6 @@
 //! What a name has of a type is said by a [`Code`]. A set is all that a reply holds behind its question but for the OPT
 //! record, byte by byte: pointers into the question are constants, since a record is of one name. Sets may share bytes.
 
-
 use crate::outcome::{TYPE_A, TYPE_AAAA, TYPE_SRV};
 use crate::packet::{Stored, hide};
 use crate::words::{MAX_WORDS, Words};

@@ -87,7 +87,9 @@ impl Zone {
             if 8 * index + 8 > len {
                 break;
             }
-            let word = name.word_at(begin.wrapping_add(8 * index)).unwrap_or(!self.words[index]);
+            let word = name
+                .word_at(begin.wrapping_add(8 * index))
+                .unwrap_or(!self.words[index]);
             difference |= (word ^ self.words[index]) & self.masks[index];
         }
         difference == 0
@@ -174,7 +176,11 @@ impl Shape {
     /// Which of [`denial`]'s bits concern it if it lies below `pod`.
     #[inline(always)]
     fn deep_pods(&self) -> u32 {
-        if self.labels >= 4 { denial::PODS | denial::DEEP_PODS } else { denial::PODS }
+        if self.labels >= 4 {
+            denial::PODS | denial::DEEP_PODS
+        } else {
+            denial::PODS
+        }
     }
 
     /// Walks over the labels before byte `end`. A name is not one unless they end just there.

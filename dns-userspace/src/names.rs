@@ -143,7 +143,11 @@ fn spellings(port: &Port) -> Vec<String> {
 
 fn add_endpoints(names: &mut BTreeSet<String>, slice: &EndpointSlice, options: &Options, service: &ObjectKey) {
     let ObjectKey { namespace, name } = service;
-    let cluster = slice.cluster.iter().map(|cluster| format!("{cluster}.")).collect::<String>();
+    let cluster = slice
+        .cluster
+        .iter()
+        .map(|cluster| format!("{cluster}."))
+        .collect::<String>();
     for endpoint in &slice.endpoints {
         let label = endpoint_label(options, endpoint);
         names.insert(format!("{label}.{cluster}{name}.{namespace}.svc"));

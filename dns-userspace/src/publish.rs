@@ -185,7 +185,9 @@ impl KernelSide {
         let mut zones = zones.write().unwrap_or_else(PoisonError::into_inner);
         let mut outcome = Ok(());
         zones.for_each_name(|zones, name| {
-            if outcome.is_ok() && let Some(record) = self.record(zones, &name) {
+            if outcome.is_ok()
+                && let Some(record) = self.record(zones, &name)
+            {
                 outcome = self.tables.set(&name, Some(record));
             }
         });

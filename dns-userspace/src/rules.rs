@@ -208,7 +208,10 @@ pub fn reverse_address(name: &Name) -> Option<IpAddr> {
 /// The name of a reverse zone that an address has: the one in the usual spelling.
 pub fn reverse_name(address: IpAddr) -> Name {
     let (parts, zone): (Vec<String>, _) = match address {
-        IpAddr::V4(address) => (address.octets().iter().rev().map(u8::to_string).collect(), "in-addr.arpa"),
+        IpAddr::V4(address) => (
+            address.octets().iter().rev().map(u8::to_string).collect(),
+            "in-addr.arpa",
+        ),
         IpAddr::V6(address) => {
             let nibbles = (0..32).map(|index| address.to_bits() >> (4 * index) & 0xf);
             (nibbles.map(|nibble| format!("{nibble:x}")).collect(), "ip6.arpa")

@@ -217,7 +217,11 @@ impl ZoneTable {
                 true => Some(&names.imported),
                 false => Some(&names.local),
             };
-            let labels = labels.into_iter().flatten().map(String::as_str).chain(fixed.iter().copied());
+            let labels = labels
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .chain(fixed.iter().copied());
             noted.extend(labels.filter_map(|labels| Name::of_labels(labels, &zone.name)));
         }
         noted.extend(names.addresses.iter().copied().map(rules::reverse_name));
@@ -545,8 +549,16 @@ mod tests {
         ] {
             let names = table.update(event.clone(), 1).names;
             let expected: BTreeSet<_> = expected.into_iter().map(name).collect();
-            let shared = ["cluster.local", "ns.dns.cluster.local", "10.in-addr.arpa", "ns.dns.10.in-addr.arpa"];
-            let names: BTreeSet<_> = names.into_iter().filter(|name| !shared.map(self::name).contains(name)).collect();
+            let shared = [
+                "cluster.local",
+                "ns.dns.cluster.local",
+                "10.in-addr.arpa",
+                "ns.dns.10.in-addr.arpa",
+            ];
+            let names: BTreeSet<_> = names
+                .into_iter()
+                .filter(|name| !shared.map(self::name).contains(name))
+                .collect();
             assert_eq!(names, expected, "{event:?}");
         }
     }

@@ -20,7 +20,13 @@ use kxdns_tests::hostile::meaning::Meaning;
 use kxdns_tests::tables::HostTables;
 use proptest::prelude::*;
 
-const ZONES: [&str; 5] = ["cluster.local", "set.local", "deep.svc.cluster.local", "in-addr.arpa", "ip6.arpa"];
+const ZONES: [&str; 5] = [
+    "cluster.local",
+    "set.local",
+    "deep.svc.cluster.local",
+    "in-addr.arpa",
+    "ip6.arpa",
+];
 const TYPES: [u16; 11] = [1, 2, 5, 6, 12, 16, 28, 33, 255, 65, 0];
 /// What there is in any cluster.
 const KINDS: [Kind; 6] = Kind::ALL;
@@ -145,7 +151,12 @@ fn service() -> impl Strategy<Value = Service> {
 }
 
 fn slice() -> impl Strategy<Value = EndpointSlice> {
-    let endpoint = (address(), proptest::option::of(any_of(HOSTS)), proptest::option::of(any_of(NAMES)), proptest::option::of(any_of(["a", "b.c"])));
+    let endpoint = (
+        address(),
+        proptest::option::of(any_of(HOSTS)),
+        proptest::option::of(any_of(NAMES)),
+        proptest::option::of(any_of(["a", "b.c"])),
+    );
     let endpoint = endpoint.prop_map(|(address, hostname, pod, zone)| Endpoint {
         address,
         hostname: hostname.map(Into::into),
@@ -153,14 +164,18 @@ fn slice() -> impl Strategy<Value = EndpointSlice> {
         zone: zone.map(Into::into),
     });
     let endpoints = proptest::collection::vec(endpoint, 0..5);
-    (any_of(NAMES), proptest::option::of(any_of(["east", "West"])), endpoints, ports()).prop_map(
-        |(service, cluster, endpoints, ports)| EndpointSlice {
+    (
+        any_of(NAMES),
+        proptest::option::of(any_of(["east", "West"])),
+        endpoints,
+        ports(),
+    )
+        .prop_map(|(service, cluster, endpoints, ports)| EndpointSlice {
             service: service.into(),
             cluster: cluster.map(Into::into),
             endpoints: endpoints.into(),
             ports: ports.into(),
-        },
-    )
+        })
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -195,7 +210,11 @@ fn options() -> impl Strategy<Value = Options> {
             noendpoints,
             ignore_empty,
             zonal,
-            multicluster: if imports { vec![Name::parse("set.local").unwrap()] } else { vec![] },
+            multicluster: if imports {
+                vec![Name::parse("set.local").unwrap()]
+            } else {
+                vec![]
+            },
             local: vec!["10.0.0.1".parse().unwrap()],
             dns_service: Some(key("default", "kube-dns")),
         }
@@ -227,16 +246,29 @@ fn name() -> impl Strategy<Value = String> {
         proptest::collection::vec(of, count).prop_map(|labels| labels.join("."))
     };
     let below = |left: BoxedStrategy<String>| {
-        (left, any_of(NAMES), any_of(NAMESPACES), any_of(["svc", "svc", "svc", "pod"])).prop_map(
-            |(left, name, namespace, level)| format!("{left}.{name}.{namespace}.{level}").trim_matches('.').to_owned(),
+        (
+            left,
+            any_of(NAMES),
+            any_of(NAMESPACES),
+            any_of(["svc", "svc", "svc", "pod"]),
         )
+            .prop_map(|(left, name, namespace, level)| {
+                format!("{left}.{name}.{namespace}.{level}")
+                    .trim_matches('.')
+                    .to_owned()
+            })
     };
     let left = prop_oneof![
         2 => some(label().boxed(), 0..6),
         5 => below(some(label().boxed(), 0..4).boxed()),
         1 => some(label().boxed(), 12..20),
     ];
+    let zone = || prop_oneof![3 => Just(ZONES[0]), 1 => any_of(ZONES)];
+    let service = || (any_of(NAMES), any_of(NAMESPACES), zone());
     prop_oneof![
+        5 => service().prop_map(|(name, namespace, zone)| format!("{name}.{namespace}.svc.{zone}")),
+        3 => (label(), service())
+            .prop_map(|(label, (name, namespace, zone))| format!("{label}.{name}.{namespace}.svc.{zone}")),
         6 => (left, any_of(ZONES)).prop_map(|(left, zone)| format!("{left}.{zone}").trim_matches('.').to_owned()),
         2 => address().prop_map(|address| reverse_name(address).to_string()),
         1 => address().prop_map(|address| format!("x.{}", reverse_name(address))),

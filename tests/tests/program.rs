@@ -9,9 +9,7 @@ use dns_ebpf::outcome::{Kind, Outcome, Pass, Rcode};
 use dns_ebpf::packet::MemoryFrame;
 use dns_userspace::name::Name;
 use kxdns_tests::figures::tell;
-use kxdns_tests::frames::{
-    Family, Query, frame, is_left_to_device, ones_sum, open_reply, pseudo_header, wire_name,
-};
+use kxdns_tests::frames::{Family, Query, frame, is_left_to_device, ones_sum, open_reply, pseudo_header, wire_name};
 use kxdns_tests::program::{Hook, Programs};
 use kxdns_tests::tables::{HostTables, addresses, cluster_local};
 
@@ -454,12 +452,16 @@ fn passing() -> Vec<(&'static str, Pass, Vec<u8>)> {
         (
             "OPT with another option of the same length",
             Pass::Edns,
-            ask().with_opt(1232, 0, &[0, 12, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]).frame(Family::V4),
+            ask()
+                .with_opt(1232, 0, &[0, 12, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0])
+                .frame(Family::V4),
         ),
         (
             "OPT with a cookie and another option",
             Pass::Edns,
-            ask().with_opt(1232, 0, &[&cookie[..], &[0, 3, 0, 0]].concat()).frame(Family::V4),
+            ask()
+                .with_opt(1232, 0, &[&cookie[..], &[0, 3, 0, 0]].concat())
+                .frame(Family::V4),
         ),
         (
             "OPT with a name",

@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::btf_maps;
-use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_ktime_get_coarse_ns};
+use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_jiffies64};
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, PerCpuArray};
 use dns_ebpf::maps::{self, Bucket, Chunk, Counters, Lease, Maps, ServedAddresses, Zones};
@@ -94,9 +94,9 @@ unsafe impl Maps for KernelMaps {
     }
 
     #[inline(always)]
-    fn now(&self) -> u64 {
+    fn now(&self) -> u32 {
         // SAFETY: the helper takes nothing and returns a number.
-        unsafe { bpf_ktime_get_coarse_ns() }
+        unsafe { bpf_jiffies64() as u32 }
     }
 
     #[inline(always)]

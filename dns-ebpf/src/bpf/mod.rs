@@ -20,12 +20,6 @@ const _: () = {
     assert!(size_of::<Ipv4>() == Ipv4Hdr::LEN && size_of::<Ipv6>() == Ipv6Hdr::LEN && size_of::<Udp>() == UdpHdr::LEN);
 };
 
-/// Never called: nothing in the programs panics, and the verifier would refuse a call to here.
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
 /// GPL-compatible, which the helpers that the programs call ask for.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

@@ -17,9 +17,9 @@ use dns_ebpf::maps::{
 };
 use dns_ebpf::words::HashKeys;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-use rustix::time::{ClockId, clock_gettime};
 use tracing::warn;
 
+use super::clock::Clock;
 use super::memory::Memory;
 use super::record::Record;
 use super::table::{Chunks, Table};
@@ -37,6 +37,7 @@ pub struct Tables {
     zones: Bytes<{ size_of::<Zones>() }>,
     lease: Bytes<{ size_of::<Lease>() }>,
     served: Bytes<{ size_of::<ServedAddresses>() }>,
+    clock: Clock,
 }
 
 impl Tables {
@@ -63,6 +64,7 @@ impl Tables {
             zones: take(ebpf, names::ZONES)?,
             lease: take(ebpf, names::LEASE)?,
             served: take(ebpf, names::SERVED)?,
+            clock: Clock::open()?,
         })
     }
 
@@ -86,8 +88,7 @@ impl Tables {
 
     /// Renews the promise that the tables are true, from now on for `lease`.
     pub fn renew(&mut self, lease: Duration, synced: bool) -> Result<()> {
-        let until = monotonic().saturating_add(lease);
-        let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
+        let until = self.clock.after(lease)?;
         set(
             &mut self.lease,
             &Lease {
@@ -145,7 +146,7 @@ impl Chunks for KernelChunks {
     /// The first chunk takes the place: its memory is there anyway, and no slot leads to it by this number.
     fn withdraw(&mut self, number: u32) -> Result<()> {
         let first = self.first.as_ref().context("there is no chunk")?;
-        Ok(self.outer.set(number, first, 0).context("cannot write to a BPF map")?)
+        self.outer.set(number, first, 0).context("cannot write to a BPF map")
     }
 
     /// A change of an array of maps returns when every program that ran then has ended, also if it changes nothing (Linux
@@ -267,11 +268,6 @@ fn random_keys() -> HashKeys {
         last: key(),
         len: key(),
     }
-}
-
-/// The clock that leases are counted by: it stops while the machine is suspended, as the kernel's side of it does.
-fn monotonic() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
 #[cfg(test)]

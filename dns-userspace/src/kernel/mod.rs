@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod attach_error;
+pub mod clock;
 mod clsact;
 mod heap;
 pub mod hook;

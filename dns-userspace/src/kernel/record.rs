@@ -17,7 +17,7 @@ const SPECIAL_TYPES: [usize; 4] = [TYPE_PTR, TYPE_TXT, TYPE_NS, TYPE_CNAME];
 /// A record as it stands in the tables.
 pub type Record = Box<[u64]>;
 
-/// Lays out all that a name has; `None` where it has nothing, or cannot be looked up by the kernel.
+/// Lays out all that a name has; `None` where it does not exist, or cannot be looked up by the kernel.
 pub fn lay_out(name: &Name, zone: u8, ask: impl Fn(u16) -> Held) -> Option<Record> {
     if name.as_wire().len() < MIN_NAME_LEN {
         return None;
@@ -25,16 +25,21 @@ pub fn lay_out(name: &Name, zone: u8, ask: impl Fn(u16) -> Held) -> Option<Recor
     let ask = |qtype: usize| ask(qtype as u16);
     let [a, aaaa, srv] = TYPES.map(&ask);
     let other = ask(TYPE_ANY);
-    let mut special = SPECIAL_TYPES.map(|qtype| (qtype, ask(qtype))).into_iter().filter(|(_, held)| *held != other);
+    let mut special = SPECIAL_TYPES
+        .map(|qtype| (qtype, ask(qtype)))
+        .into_iter()
+        .filter(|(_, held)| *held != other);
     let (special, other) = match (special.next(), special.next()) {
-        (None, _) => ((0, Held::Elsewhere), other),
+        (None, _) => ((0, other.clone()), other),
         (Some(special), None) => (special, other),
         // There is room for one.
         (Some(_), Some(_)) => ((0, Held::Elsewhere), Held::Elsewhere),
     };
     let all = [a, aaaa, srv, special.1, other];
-    let has_any = all.iter().any(|held| !matches!(held, Held::NxDomain | Held::Elsewhere));
-    has_any.then(|| Layout::new(name).finish(name, zone, special.0, all))
+    let exists = all
+        .iter()
+        .any(|held| !matches!(held, Held::NxDomain | Held::FallThrough));
+    exists.then(|| Layout::new(name).finish(name, zone, special.0, all))
 }
 
 /// A record of a name that has nothing.
@@ -126,7 +131,11 @@ impl Layout {
         match held {
             Held::NoData => Code::NO_DATA,
             Held::NxDomain => Code::NX_DOMAIN,
-            Held::Set { bytes, answers, additionals } if self.fits(held) => {
+            Held::Set {
+                bytes,
+                answers,
+                additionals,
+            } if self.fits(held) => {
                 let at = self.place(bytes);
                 // Four sets at most of the greatest length.
                 debug_assert!(bytes_at + at <= MAX_SET_AT);
@@ -139,7 +148,7 @@ impl Layout {
                 });
                 Code((self.sets_at / UNIT + self.sets.len() - 1) as u8)
             }
-            Held::Elsewhere | Held::Set { .. } => Code::PASS,
+            Held::FallThrough | Held::Elsewhere | Held::Set { .. } => Code::PASS,
         }
     }
 
@@ -155,7 +164,9 @@ impl Layout {
 
 /// The one's complement sum of bytes as 16-bit words in the order of the machine, padded with a zero.
 fn ones_sum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks(2).map(|pair| u16::from_ne_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
+    let words = bytes
+        .chunks(2)
+        .map(|pair| u16::from_ne_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
     let sum: u32 = words.map(u32::from).sum();
     let sum = (sum & 0xffff) + (sum >> 16);
     ((sum & 0xffff) + (sum >> 16)) as u16

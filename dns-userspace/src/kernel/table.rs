@@ -204,7 +204,9 @@ impl<C: Chunks> Table<C> {
         let [first, second] = hash.buckets;
         let both = [first, second];
         let buckets = if first == second { &both[..1] } else { &both[..] };
-        let mut places = buckets.iter().flat_map(|&bucket| (0..SLOTS).map(move |slot| Place { bucket, slot }));
+        let mut places = buckets
+            .iter()
+            .flat_map(|&bucket| (0..SLOTS).map(move |slot| Place { bucket, slot }));
         places.find(|place| {
             let slot = self.slot(*place);
             slot.record() != 0 && slot.tag() == hash.tag && self.is_of(slot.record(), record)
@@ -236,7 +238,9 @@ impl<C: Chunks> Table<C> {
 
     /// Word number `index` of the record of this handle.
     fn word(&self, handle: Handle, index: usize) -> u64 {
-        let chunk = self.chunks[(handle >> UNIT_BITS) as usize].as_deref().unwrap_or_default();
+        let chunk = self.chunks[(handle >> UNIT_BITS) as usize]
+            .as_deref()
+            .unwrap_or_default();
         let at = handle as usize % (1 << UNIT_BITS) + index;
         chunk.get(at).map_or(0, |word| word.load(Ordering::Relaxed))
     }
@@ -256,7 +260,9 @@ impl<C: Chunks> Table<C> {
         let Some(Extent { start, .. }) = self.take(record.len() as u32)? else {
             return Ok(None);
         };
-        let chunk = self.chunks[(start >> UNIT_BITS) as usize].as_deref().unwrap_or_default();
+        let chunk = self.chunks[(start >> UNIT_BITS) as usize]
+            .as_deref()
+            .unwrap_or_default();
         let at = start as usize % (1 << UNIT_BITS);
         for (place, word) in chunk.iter().skip(at).zip(record) {
             place.store(*word, Ordering::Relaxed);
@@ -421,7 +427,10 @@ mod tests {
             served: Default::default(),
         };
         let found = find(&maps, &name(number).as_wire()).unwrap()?;
-        let place = table.find(&Hash::of(&name(number).as_wire(), &table.keys), &record::name_only(&name(number)));
+        let place = table.find(
+            &Hash::of(&name(number).as_wire(), &table.keys),
+            &record::name_only(&name(number)),
+        );
         let handle = table.slot(place.unwrap()).record();
         assert_eq!(found.header().to_word(), table.word(handle, 0));
         Some(words(table, handle))
@@ -488,8 +497,15 @@ mod tests {
         assert!(table.chunks() <= full + 2, "{} MiB after changes", table.chunks());
         fill(&mut table, None);
         table.wake().unwrap();
-        assert!(table.is_empty() && table.chunks() <= 2, "{} MiB for nothing", table.chunks());
-        assert!(waits.load(Ordering::Relaxed) < 200, "readers are waited for once in a while");
+        assert!(
+            table.is_empty() && table.chunks() <= 2,
+            "{} MiB for nothing",
+            table.chunks()
+        );
+        assert!(
+            waits.load(Ordering::Relaxed) < 200,
+            "readers are waited for once in a while"
+        );
     }
 
     #[test]
@@ -503,7 +519,10 @@ mod tests {
             }
             number += 1;
         };
-        assert!(number > 900 && full.to_string().contains(&name(number).to_string()), "{full}");
+        assert!(
+            number > 900 && full.to_string().contains(&name(number).to_string()),
+            "{full}"
+        );
         assert_eq!((table.refused(), table.refusals(), read(&table, number)), (1, 1, None));
         // Half an answer is none: what finds no room for its new record is not there at all.
         assert!(table.set(&name(0), Some(record(0, 1_400))).unwrap().is_err());

@@ -21,12 +21,17 @@ pub struct KernelZone {
 
 /// The zones that the kernel answers from, the deepest first.
 pub fn choose(plan: &[ZonePlan], names: &Options, fallthrough: &Fallthrough) -> Vec<KernelZone> {
-    let mut chosen: Vec<_> = plan.iter().filter(|plan| plan.verdict.is_ok() && fits(&plan.zone)).collect();
+    let mut chosen: Vec<_> = plan
+        .iter()
+        .filter(|plan| plan.verdict.is_ok() && fits(&plan.zone))
+        .collect();
     chosen.sort_by_key(|plan| std::cmp::Reverse(plan.zone.labels().count()));
     chosen.truncate(maps::ZONES);
     // A name of a deeper zone that the kernel does not know of would seem to be the outer one's.
     let hides_another = |zone: &Name| {
-        let mut others = plan.iter().filter(|plan| !chosen.iter().any(|chosen| chosen.zone == plan.zone));
+        let mut others = plan
+            .iter()
+            .filter(|plan| !chosen.iter().any(|chosen| chosen.zone == plan.zone));
         others.any(|other| other.zone.is_within(zone))
     };
     let denial = |zone: &Name| match fallthrough.concerns(zone) || hides_another(zone) {
@@ -115,7 +120,10 @@ mod tests {
             (Fallthrough::All, [0; 3]),
             (Fallthrough::Zones(vec![parse("in-addr.arpa")]), [all, all, 0]),
             (Fallthrough::Zones(vec![parse("10.in-addr.arpa")]), [all, all, 0]),
-            (Fallthrough::Zones(vec![parse("svc.cluster.local")]), [0, 0, denial::ALL]),
+            (
+                Fallthrough::Zones(vec![parse("svc.cluster.local")]),
+                [0, 0, denial::ALL],
+            ),
             (Fallthrough::Zones(vec![parse("example.org")]), [all, all, denial::ALL]),
         ] {
             let expected = [
@@ -134,7 +142,11 @@ mod tests {
             (Pods::Verified, false, denial::ALL | denial::DEEP_PODS),
             (Pods::Insecure, true, denial::ALL | denial::PODS | denial::ZONAL),
         ] {
-            let names = Options { pods, zonal, ..INSECURE };
+            let names = Options {
+                pods,
+                zonal,
+                ..INSECURE
+            };
             let denials = denials(&["cluster.local", "in-addr.arpa"], &names, &Fallthrough::None);
             let denials: Vec<_> = denials.into_iter().map(|(_, denial)| denial).collect();
             assert_eq!(denials, [expected, denial::ALL]);

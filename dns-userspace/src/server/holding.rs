@@ -8,6 +8,7 @@ use super::query::Query;
 use super::respond::{Claim, consult};
 use crate::corefile::Cache;
 use crate::name::Name;
+use crate::rules::qtype;
 use crate::zone::ZoneTable;
 
 /// What a name has of a type.
@@ -17,7 +18,9 @@ pub enum Held {
     NoData,
     /// The name does not exist.
     NxDomain,
-    /// It cannot be written down: others are asked, or it changes with what nobody tells of.
+    /// To this type the name does not exist here, and others are asked.
+    FallThrough,
+    /// It exists and cannot be written down: it leads to others, or changes with what nobody tells of.
     Elsewhere,
     /// These records.
     Set {
@@ -33,7 +36,13 @@ pub enum Held {
 /// What the server replies to a question that comes without OPT record, in the order of its records before they are
 /// shuffled; `cache` is the one that replies go through.
 pub fn hold(zones: &ZoneTable, cache: Option<&Cache>, name: &Name, qtype: u16) -> Held {
-    if !zones.alias_targets(name).iter().all(|target| is_followed(zones, target)) {
+    let is_address = [qtype::A, qtype::AAAA].contains(&qtype);
+    if is_address
+        && !zones
+            .alias_targets(name)
+            .iter()
+            .all(|target| is_followed(zones, target))
+    {
         return Held::Elsewhere;
     }
     let query = Query::of_question(Question {
@@ -41,8 +50,10 @@ pub fn hold(zones: &ZoneTable, cache: Option<&Cache>, name: &Name, qtype: u16) -
         qtype: Rtype::from_int(qtype),
         class: Class::IN,
     });
-    let Claim::Reply(mut reply) = consult(zones, &query) else {
-        return Held::Elsewhere;
+    let mut reply = match consult(zones, &query) {
+        Claim::Reply(reply) => reply,
+        Claim::None => return Held::FallThrough,
+        Claim::Alias(..) | Claim::Refused => return Held::Elsewhere,
     };
     if let Some(cache) = cache.filter(|cache| cache.takes(name)) {
         cache::pass(cache, &query, &mut reply);

@@ -72,7 +72,11 @@ fn fill() -> Result<Programs> {
         answers: 1,
         additionals: 0,
     };
-    let record = record::lay_out(&long, 0, |qtype| if qtype == 1 { address.clone() } else { Held::NoData });
+    let record = record::lay_out(
+        &long,
+        0,
+        |qtype| if qtype == 1 { address.clone() } else { Held::NoData },
+    );
     programs.set(&long, record)?;
     Ok(programs)
 }

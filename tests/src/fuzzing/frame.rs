@@ -61,13 +61,10 @@ fn check_reply(query: &[u8], reply: &[u8]) {
     let message = open_reply(query, reply);
     let asked = &query[query.len() - (message.len() - (reply.len() - query.len()))..];
     assert_eq!(message[..2], asked[..2], "ID");
-    let said = Meaning::read(message);
+    let said = Meaning::read(message).ok();
     // Over TCP, since names are compressed otherwise: what fits here is cut there.
-    let expected = reply_to(asked, Transport::Tcp, &ZONES).map(|expected| Meaning::read(&expected));
-    match (&said, &expected) {
-        (Ok(said), Some(Ok(expected))) => assert!(said == expected, "{said:?} instead of {expected:?}"),
-        _ => panic!("{said:?} instead of {expected:?}"),
-    }
+    let expected = reply_to(asked, Transport::Tcp, &ZONES).and_then(|expected| Meaning::read(&expected).ok());
+    assert!(said.is_some() && said == expected, "{said:?} instead of {expected:?}");
 }
 
 /// With no room to grow nothing is answered; nothing is ever written into a frame that passes.
