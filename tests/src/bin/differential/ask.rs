@@ -31,7 +31,7 @@ const TICK: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     pub(crate) reply: Reply,
-    /// Whether the kernel has sent it. Of what is asked over loopback, this says nothing.
+    /// Whether the kernel has sent it.
     pub(crate) by_kernel: bool,
     /// The bytes of a datagram.
     pub(crate) length: usize,
@@ -110,11 +110,15 @@ impl<'a> Asker<'a> {
     /// How many bytes a reply to the question can have without being cut into fragments; over loopback any number.
     pub(crate) fn room(&self, question: &Question) -> Option<usize> {
         let headers = match server_for(&self.servers, question) {
-            LOOPBACK => return None,
             IpAddr::V4(_) => 20 + 8,
             IpAddr::V6(_) => 40 + 8,
         };
-        (!question.tcp).then_some(MTU - headers)
+        (!question.tcp && !self.is_over_loopback()).then_some(MTU - headers)
+    }
+
+    /// Whether no link is in between, on which the kernel could answer.
+    fn is_over_loopback(&self) -> bool {
+        self.servers == [LOOPBACK]
     }
 
     fn ask_udp(&mut self, questions: &[Question], places: &[usize], replies: &mut [Told]) -> Result<()> {
@@ -188,7 +192,7 @@ impl<'a> Asker<'a> {
             waiting.remove(&id);
             replies[place] = Told {
                 reply: read(question, bytes),
-                by_kernel,
+                by_kernel: by_kernel && !self.is_over_loopback(),
                 length: bytes.len(),
             };
         }

@@ -19,7 +19,7 @@ const PASSES: &str = "kxdns_kernel_passes_total";
 /// How many sorts of questions are told.
 const TOLD: usize = 25;
 /// The labels of names that mean themselves, wherever they stand.
-const WORDS: [&str; 5] = ["svc", "pod", "dns", "ns", "dns-version"];
+const WORDS: [&str; 6] = ["svc", "pod", "dns", "ns", "dns-version", "_zone"];
 
 /// What the kernel was asked and has answered.
 #[derive(Default)]
@@ -27,6 +27,8 @@ pub(crate) struct Share {
     types: BTreeMap<String, Part>,
     /// How many of the questions it has passed are of each sort.
     passed: BTreeMap<String, usize>,
+    /// The first of them.
+    examples: BTreeMap<String, String>,
     /// What its own counters say, by their labels. They count what is asked about other zones and over TCP, too.
     counters: BTreeMap<String, usize>,
 }
@@ -55,7 +57,8 @@ impl Share {
         part.answered += usize::from(told.by_kernel);
         if !told.by_kernel {
             let sort = format!("{shape} {rtype}, {}{}", outcome(&told.reply), oddities(question));
-            *self.passed.entry(sort).or_default() += 1;
+            *self.passed.entry(sort.clone()).or_default() += 1;
+            self.examples.entry(sort).or_insert_with(|| question.to_string());
         }
     }
 
@@ -179,7 +182,8 @@ impl fmt::Display for Share {
             self.passed.len()
         )?;
         for (sort, count) in by_count(&self.passed).into_iter().take(TOLD) {
-            writeln!(formatter, "  {count:>9}  {sort}")?;
+            let example = self.examples.get(sort).map_or("", String::as_str);
+            writeln!(formatter, "  {count:>9}  {sort}: {example}")?;
         }
         Ok(())
     }

@@ -28,6 +28,17 @@ pub(crate) struct Entry {
     pub(crate) reply: Option<Reply>,
 }
 
+impl Entry {
+    /// Who has answered.
+    pub(crate) fn by(&self) -> &'static str {
+        match self.reply.as_ref().map(|reply| reply.by_kernel) {
+            None => "nobody",
+            Some(true) => "the kernel",
+            Some(false) => "the server",
+        }
+    }
+}
+
 /// Asks until the askers are to end.
 pub(crate) fn ask(pod: &Namespace, servers: [IpAddr; 2], truth: &Truth, seed: u64) -> Result<Vec<Entry>> {
     let (door, mut random, mut entries) = (Door::open(pod, TICK)?, Random::new(seed), Vec::new());

@@ -1,23 +1,28 @@
 //! Checks replies against the histories, in the order in which they came.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::{Duration, Instant};
+
+use kxdns_tests::figures::readable;
 
 use crate::asker::Entry;
 use crate::delays::Delays;
 use crate::history::History;
-use crate::reading::read;
-use crate::rules::Said;
-use crate::state::Part;
+use crate::reading::Reader;
+use crate::rules::{Rules, Said};
+use crate::state::{Part, SLOTS};
 use crate::subject::{Asked, Subject};
 use crate::window::{Explained, Places, Window};
 
 /// For how long a version may be told after the API server has taken the next one.
 pub(crate) const BOUND: Duration = Duration::from_secs(1);
 
-/// How many violations are told.
-const TOLD: usize = 8;
+/// The versions that are told of a violation are those within this time of it.
+const NEAR: Duration = Duration::from_millis(100);
+
+/// How many violations of a kind are told.
+const TOLD: usize = 3;
 
 /// What is wrong with a reply.
 #[derive(Debug)]
@@ -34,16 +39,51 @@ pub(crate) enum Wrong {
     Backwards,
 }
 
-/// From when on which version of an object was known to be told, ascending.
-type Floor = Vec<(Instant, usize)>;
+/// That a version was told.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    version: usize,
+    answered: Instant,
+    by: &'static str,
+}
+
+/// Which version of each object was known to be told when, ascending.
+#[derive(Default)]
+struct Floors([Vec<Told>; 3]);
+
+impl Floors {
+    /// What was known before this moment.
+    fn at(&self, sent: Instant) -> Places {
+        Part::ALL.map(|part| self.told(part, sent).map_or(0, |told| told.version))
+    }
+
+    fn told(&self, part: Part, sent: Instant) -> Option<Told> {
+        let known = &self.0[part.index()];
+        let before = known.partition_point(|told| told.answered <= sent);
+        before.checked_sub(1).map(|place| known[place])
+    }
+
+    fn raise(&mut self, part: Part, told: Told) {
+        let known = &mut self.0[part.index()];
+        if known.last().is_none_or(|last| last.version < told.version) {
+            known.push(told);
+        }
+    }
+}
 
 /// What has been checked so far.
 pub(crate) struct Checker<'a> {
     histories: &'a [History],
-    /// For each name, which version of each object was known to be told from when on.
-    floors: HashMap<(usize, Subject), [Floor; 3]>,
+    reader: Reader,
+    rules: Rules,
+    /// What was told of each name.
+    floors: HashMap<(usize, Subject), Floors>,
+    /// What was told of all names of each Service.
+    all_floors: [Floors; SLOTS],
     pub(crate) delays: Delays,
     pub(crate) counts: Counts,
+    /// How many violations there are of each kind.
+    pub(crate) kinds: BTreeMap<String, usize>,
     violations: Vec<String>,
 }
 
@@ -55,6 +95,9 @@ pub(crate) struct Counts {
     pub(crate) records: usize,
     pub(crate) nodata: usize,
     pub(crate) nxdomain: usize,
+    /// Right replies that only older versions explain than what another name of the Service had told before. Names are
+    /// changed one after the other, and the server's before the kernel's.
+    pub(crate) behind: usize,
     pub(crate) violations: usize,
 }
 
@@ -62,9 +105,13 @@ impl<'a> Checker<'a> {
     pub(crate) fn new(histories: &'a [History]) -> Checker<'a> {
         Checker {
             histories,
+            reader: Reader::default(),
+            rules: Rules::default(),
             floors: HashMap::new(),
+            all_floors: Default::default(),
             delays: Delays::new(histories),
             counts: Counts::default(),
+            kinds: BTreeMap::new(),
             violations: Vec::new(),
         }
     }
@@ -74,7 +121,10 @@ impl<'a> Checker<'a> {
         self.counts.questions += 1;
         if let Err(wrong) = self.judge(entry) {
             self.counts.violations += 1;
-            if self.violations.len() < TOLD {
+            let kind = format!("{} by {}", wrong.kind(), entry.by());
+            let alike = self.kinds.entry(kind).or_default();
+            *alike += 1;
+            if *alike <= TOLD {
                 self.violations.push(self.describe(entry, &wrong));
             }
         }
@@ -83,16 +133,43 @@ impl<'a> Checker<'a> {
     fn judge(&mut self, entry: &Entry) -> Result<(), Wrong> {
         let reply = entry.reply.as_ref().ok_or(Wrong::Lost)?;
         self.counts.by_kernel += usize::from(reply.by_kernel);
-        let said = read(&entry.asked, &reply.message).map_err(|error| Wrong::Malformed(format!("{error:#}")))?;
+        let said = self
+            .reader
+            .read(&entry.asked, &reply.message)
+            .map_err(|error| Wrong::Malformed(format!("{error:#}")))?;
         self.count(&said);
         let history = &self.histories[entry.asked.slot];
         let window = Window::new(history, entry.sent, entry.answered, Some(BOUND));
         let floor = self.floor(&entry.asked, entry.sent);
-        match window.since(floor).explain(history, &entry.asked, &said) {
-            Some(explained) => self.learn(entry, &window, floor, &explained),
-            None => return Err(blame(history, entry, &window, &said)),
+        match window
+            .since(floor)
+            .explain(&mut self.rules, history, &entry.asked, &said)
+        {
+            Some(explained) => {
+                let all = self.all_floors[entry.asked.slot].at(entry.sent);
+                let in_step = window
+                    .since(all)
+                    .since(floor)
+                    .explain(&mut self.rules, history, &entry.asked, &said);
+                self.counts.behind += usize::from(in_step.is_none());
+                self.learn(entry, &window, floor, &explained);
+                Ok(())
+            }
+            None => Err(self.blame(entry, &window, &said)),
         }
-        Ok(())
+    }
+
+    fn blame(&mut self, entry: &Entry, window: &Window, said: &Said) -> Wrong {
+        let history = &self.histories[entry.asked.slot];
+        let any_time = Window::new(history, entry.sent, entry.answered + BOUND, None);
+        let mut is_explained = |window: &Window| window.explain(&mut self.rules, history, &entry.asked, said).is_some();
+        if is_explained(window) {
+            Wrong::Backwards
+        } else if is_explained(&any_time) {
+            Wrong::Late
+        } else {
+            Wrong::Untrue
+        }
     }
 
     fn count(&mut self, said: &Said) {
@@ -106,11 +183,7 @@ impl<'a> Checker<'a> {
     /// The versions that were known to be told of a name before this moment.
     fn floor(&self, asked: &Asked, sent: Instant) -> Places {
         let known = self.floors.get(&(asked.slot, asked.subject));
-        Part::ALL.map(|part| {
-            let known = known.map_or(&[][..], |known| &known[part.index()]);
-            let before = known.partition_point(|(answered, _)| *answered <= sent);
-            before.checked_sub(1).map_or(0, |place| known[place].1)
-        })
+        known.map_or([0; 3], |known| known.at(sent))
     }
 
     /// Takes down what a reply proves.
@@ -123,9 +196,13 @@ impl<'a> Checker<'a> {
             // That nothing older was told does not follow from the bound, which is to be measured.
             let is_proved = floor[at] >= window.first[at] || history.is_distinct(part, least, window.first[at]);
             if is_proved {
-                if floors[at].last().is_none_or(|(_, known)| *known < least) {
-                    floors[at].push((entry.answered, least));
-                }
+                let told = Told {
+                    version: least,
+                    answered: entry.answered,
+                    by: entry.by(),
+                };
+                floors.raise(part, told);
+                self.all_floors[entry.asked.slot].raise(part, told);
                 self.delays.see(entry.asked.slot, part, least, entry.answered);
             }
             self.delays.tell_old(entry.asked.slot, part, most, entry.sent);
@@ -134,41 +211,44 @@ impl<'a> Checker<'a> {
 
     fn describe(&self, entry: &Entry, wrong: &Wrong) -> String {
         let Entry {
-            asked,
-            sent,
-            answered,
-            reply,
+            asked, sent, answered, ..
         } = entry;
-        let since = |moment: Instant| format!("{:+.3} ms", signed_millis(moment, *sent));
-        let by = reply.as_ref().map_or(
-            "nobody",
-            |reply| if reply.by_kernel { "the kernel" } else { "the server" },
-        );
+        let after = readable(*answered - *sent);
         let mut text = format!(
-            "WRONG ({wrong}): {} {}, answered by {by} after {:?}\n",
+            "WRONG ({wrong}): {} {}, answered by {} after {after}\n",
             asked.name(),
             asked.rtype,
-            *answered - *sent
+            entry.by()
         );
-        if let Some(reply) = reply {
+        if let Some(reply) = &entry.reply {
             text += &kxdns_tests::meaning::Reply::read(&reply.message).to_string();
         }
-        let history = &self.histories[asked.slot];
-        let (window, floor) = (
-            Window::new(history, *sent, *answered, Some(BOUND)),
-            self.floor(asked, *sent),
-        );
         for part in Part::ALL {
-            text += &format!("  {part:?}, known of this name: version {}\n", floor[part.index()]);
-            let near = history.of(part).iter().enumerate().skip(window.first[part.index()]);
-            for (place, version) in near.take_while(|(_, version)| version.sent <= *answered + BOUND) {
-                let taken = version.taken.map_or_else(|| "never".to_owned(), since);
-                text += &format!(
-                    "    {place}: {:?} sent {}, taken {taken}\n",
-                    version.state,
-                    since(version.sent)
-                );
-            }
+            text += &self.describe_part(entry, part);
+        }
+        text
+    }
+
+    /// What was known of an object, and its versions about the time of a question.
+    fn describe_part(&self, entry: &Entry, part: Part) -> String {
+        let since = |moment: Instant| format!("{:+.3} ms", signed_millis(moment, entry.sent));
+        let floors = self.floors.get(&(entry.asked.slot, entry.asked.subject));
+        let mut text = match floors.and_then(|floors| floors.told(part, entry.sent)) {
+            Some(told) => format!(
+                "  {part:?}: version {} was told by {} at {}\n",
+                told.version,
+                told.by,
+                since(told.answered)
+            ),
+            None => format!("  {part:?}: nothing was told\n"),
+        };
+        let history = &self.histories[entry.asked.slot];
+        let window = Window::new(history, entry.sent, entry.answered, Some(NEAR));
+        let near = history.of(part).iter().enumerate().skip(window.first[part.index()]);
+        for (place, version) in near.take_while(|(_, version)| version.sent <= entry.answered + NEAR) {
+            let taken = version.taken.map_or_else(|| "never".to_owned(), since);
+            let sent = since(version.sent);
+            text += &format!("    {place}: {:?} sent {sent}, taken {taken}\n", version.state);
         }
         text
     }
@@ -176,17 +256,6 @@ impl<'a> Checker<'a> {
     /// The first violations.
     pub(crate) fn into_violations(self) -> Vec<String> {
         self.violations
-    }
-}
-
-fn blame(history: &History, entry: &Entry, window: &Window, said: &Said) -> Wrong {
-    let any_time = Window::new(history, entry.sent, entry.answered + BOUND, None);
-    if window.explain(history, &entry.asked, said).is_some() {
-        Wrong::Backwards
-    } else if any_time.explain(history, &entry.asked, said).is_some() {
-        Wrong::Late
-    } else {
-        Wrong::Untrue
     }
 }
 
@@ -198,14 +267,23 @@ fn signed_millis(moment: Instant, origin: Instant) -> f64 {
     }
 }
 
+impl Wrong {
+    fn kind(&self) -> &'static str {
+        match self {
+            Wrong::Lost => "no reply",
+            Wrong::Malformed(_) => "malformed",
+            Wrong::Untrue => "never true",
+            Wrong::Late => "not true at the time",
+            Wrong::Backwards => "older than what was told before",
+        }
+    }
+}
+
 impl fmt::Display for Wrong {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Wrong::Lost => write!(formatter, "no reply"),
             Wrong::Malformed(why) => write!(formatter, "{why}"),
-            Wrong::Untrue => write!(formatter, "never true"),
-            Wrong::Late => write!(formatter, "not true at the time"),
-            Wrong::Backwards => write!(formatter, "older than what was told before"),
+            _ => write!(formatter, "{}", self.kind()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a reply says, and whether it has the form that every reply has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use anyhow::{Context, Result, bail, ensure};
 use domain::base::Rtype;
@@ -12,8 +13,36 @@ use crate::subject::{Asked, Extra};
 
 const TTL: u32 = 30;
 
-/// Reads a reply. Fails where it has not the form that it should have whatever it says.
-pub(crate) fn read(asked: &Asked, message: &[u8]) -> Result<Said> {
+/// How many replies are remembered at most.
+const REMEMBERED: usize = 50_000;
+
+/// Reads replies, most of which are the same as another one but for their ID.
+#[derive(Default)]
+pub(crate) struct Reader {
+    read: HashMap<Vec<u8>, (Asked, Rc<Said>)>,
+}
+
+impl Reader {
+    /// Reads a reply. Fails where it has not the form that it should have whatever it says.
+    pub(crate) fn read(&mut self, asked: &Asked, message: &[u8]) -> Result<Rc<Said>> {
+        let content = message.get(2..).unwrap_or_default();
+        match self.read.get(content) {
+            Some((former, said)) if former == asked => Ok(Rc::clone(said)),
+            _ => self.read_anew(asked, message),
+        }
+    }
+
+    fn read_anew(&mut self, asked: &Asked, message: &[u8]) -> Result<Rc<Said>> {
+        if self.read.len() >= REMEMBERED {
+            self.read.clear();
+        }
+        let said = Rc::new(read(asked, message)?);
+        self.read.insert(message[2..].to_vec(), (*asked, Rc::clone(&said)));
+        Ok(said)
+    }
+}
+
+fn read(asked: &Asked, message: &[u8]) -> Result<Said> {
     let reply = Reply::read(message);
     let meaning = reply.meaning().with_context(|| reply.to_string())?;
     said(asked, meaning)

@@ -1,5 +1,6 @@
 //! One round: objects change while pods ask, and then all replies are checked.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub(crate) struct Outcome {
     /// What the kernel has answered by its own counters.
     counted: usize,
     delays: Delays,
+    kinds: BTreeMap<String, usize>,
     violations: Vec<String>,
 }
 
@@ -47,6 +49,7 @@ pub(crate) fn play(stage: &Stage, hook: Hook, length: Duration, seed: u64) -> Re
         "there is a sort of replies that did not come: {counts:?}, {counted} from the kernel"
     );
     let delays = std::mem::replace(&mut checker.delays, Delays::new(&[]));
+    let kinds = std::mem::take(&mut checker.kinds);
     let violations = checker.into_violations();
     Ok(Outcome {
         hook,
@@ -54,6 +57,7 @@ pub(crate) fn play(stage: &Stage, hook: Hook, length: Duration, seed: u64) -> Re
         counts,
         counted,
         delays,
+        kinds,
         violations,
     })
 }
@@ -101,6 +105,7 @@ impl fmt::Display for Outcome {
             records,
             nodata,
             nxdomain,
+            behind,
             violations,
         } = self.counts;
         for violation in &self.violations {
@@ -113,6 +118,9 @@ impl fmt::Display for Outcome {
             self.length.as_secs_f64(),
             self.delays.versions()
         )?;
+        for (kind, count) in &self.kinds {
+            writeln!(formatter, "  WRONG: {count} times {kind}")?;
+        }
         writeln!(
             formatter,
             "  from the kernel: {} by its counters, {by_kernel} by where they came from",
@@ -120,7 +128,7 @@ impl fmt::Display for Outcome {
         )?;
         writeln!(
             formatter,
-            "  {records} with records, {nodata} NODATA, {nxdomain} NXDOMAIN"
+            "  {records} with records, {nodata} NODATA, {nxdomain} NXDOMAIN; {behind} behind what another name had told"
         )?;
         write!(formatter, "{}", self.delays)
     }

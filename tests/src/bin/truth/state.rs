@@ -53,7 +53,7 @@ pub(crate) enum Family {
 }
 
 /// What an object says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum State {
     Absent,
     /// A Service with the cluster IPs of one number and the port of another.

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use crate::history::{History, Version};
-use crate::rules::{Said, States, depends, expect};
+use crate::rules::{Rules, Said, States, depends};
 use crate::state::{Part, State};
 use crate::subject::Asked;
 
@@ -48,7 +48,13 @@ impl Window {
     }
 
     /// Finds the versions with which the rules say this.
-    pub(crate) fn explain(&self, history: &History, asked: &Asked, said: &Said) -> Option<Explained> {
+    pub(crate) fn explain(
+        &self,
+        rules: &mut Rules,
+        history: &History,
+        asked: &Asked,
+        said: &Said,
+    ) -> Option<Explained> {
         let mut found = None;
         for service in self.range(Part::Service, asked, State::Absent) {
             let state = history.of(Part::Service)[service].state;
@@ -56,7 +62,7 @@ impl Window {
             for ipv4 in ipv4 {
                 for ipv6 in ipv6.clone() {
                     let places = [service, ipv4, ipv6];
-                    if expect(asked, &states(history, places)) == *said {
+                    if rules.say(asked, &states(history, places)) == said {
                         include(&mut found, places, Part::ALL.map(|part| depends(asked, part, state)));
                     }
                 }
@@ -112,6 +118,10 @@ mod tests {
         }
     }
 
+    fn say(asked: &Asked, states: States) -> Said {
+        Rules::default().say(asked, &states).clone()
+    }
+
     /// Writes these states of the Service, an instant after the other.
     fn write(states: &[State]) -> History {
         let truth = Truth::new(0);
@@ -136,8 +146,8 @@ mod tests {
             .into_iter()
             .enumerate()
         {
-            let said = expect(&asked, &[state, State::Absent, State::Absent]);
-            let explained = window.explain(&history, &asked, &said).unwrap();
+            let said = say(&asked, [state, State::Absent, State::Absent]);
+            let explained = window.explain(&mut Rules::default(), &history, &asked, &said).unwrap();
             assert_eq!(explained.most[0], place + 1);
             assert_eq!(explained.told, [true, false, false]);
         }
@@ -159,10 +169,10 @@ mod tests {
             address: 302,
             port: 301,
         };
-        let said = expect(&asked, &[mixture, State::Absent, State::Absent]);
+        let said = say(&asked, [mixture, State::Absent, State::Absent]);
         assert!(
             Window::new(&history, now, now, None)
-                .explain(&history, &asked, &said)
+                .explain(&mut Rules::default(), &history, &asked, &said)
                 .is_none()
         );
     }
@@ -171,18 +181,23 @@ mod tests {
     fn what_is_over_for_longer_than_the_bound_explains_nothing() {
         let history = write(&[cluster_ip(300), cluster_ip(301)]);
         let asked = asked(Subject::Service, Rtype::A);
-        let said = expect(&asked, &[cluster_ip(300), State::Absent, State::Absent]);
+        let said = say(&asked, [cluster_ip(300), State::Absent, State::Absent]);
         let explains = |later: Duration, bound| {
             let moment = Instant::now() + later;
             Window::new(&history, moment, moment, bound)
-                .explain(&history, &asked, &said)
+                .explain(&mut Rules::default(), &history, &asked, &said)
                 .is_some()
         };
         assert!(explains(Duration::ZERO, BOUND));
         assert!(!explains(Duration::from_secs(1), BOUND));
         assert!(explains(Duration::from_secs(1), None));
         let window = Window::new(&history, Instant::now(), Instant::now(), BOUND);
-        assert!(window.since([2, 0, 0]).explain(&history, &asked, &said).is_none());
+        assert!(
+            window
+                .since([2, 0, 0])
+                .explain(&mut Rules::default(), &history, &asked, &said)
+                .is_none()
+        );
     }
 
     #[test]
@@ -190,10 +205,10 @@ mod tests {
         let history = write(&[cluster_ip(300)]);
         let before = history.of(Part::Service)[0].sent;
         let asked = asked(Subject::Service, Rtype::A);
-        let said = expect(&asked, &[cluster_ip(300), State::Absent, State::Absent]);
+        let said = say(&asked, [cluster_ip(300), State::Absent, State::Absent]);
         assert!(
             Window::new(&history, before, before, None)
-                .explain(&history, &asked, &said)
+                .explain(&mut Rules::default(), &history, &asked, &said)
                 .is_none()
         );
     }
