@@ -33,6 +33,7 @@ pub struct AgentMetrics {
     synced: Gauge,
     names: Family<[(&'static str, &'static str); 1], Gauge>,
     kernel_names: Gauge,
+    kernel_bytes: Gauge,
     kernel_refused: Gauge<u64, AtomicU64>,
     update_duration: Histogram,
     update_names: Histogram,
@@ -40,13 +41,14 @@ pub struct AgentMetrics {
 }
 
 impl AgentMetrics {
-    /// Registers `kxdns_synced`, `kxdns_names{kind}`, `kxdns_kernel_names`, `kxdns_kernel_names_refused`,
-    /// `kxdns_update_duration_seconds`, `kxdns_update_names` and `kxdns_reconcile_repairs_total{resource}`.
+    /// Registers `kxdns_synced`, `kxdns_names{kind}`, `kxdns_kernel_names`, `kxdns_kernel_bytes`,
+    /// `kxdns_kernel_names_refused`, `kxdns_update_duration_seconds`, `kxdns_update_names` and `kxdns_reconcile_repairs_total{resource}`.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             synced: Gauge::default(),
             names: Family::default(),
             kernel_names: Gauge::default(),
+            kernel_bytes: Gauge::default(),
             kernel_refused: Gauge::default(),
             update_duration: Histogram::new(UPDATE_DURATIONS),
             update_names: Histogram::new([0.0, 1.0, 2.0, 5.0, 10.0, 100.0, 1000.0, 10_000.0]),
@@ -58,6 +60,8 @@ impl AgentMetrics {
         registry.register("kxdns_names", names, metrics.names.clone());
         let kernel_names = "Names in the kernel's tables";
         registry.register("kxdns_kernel_names", kernel_names, metrics.kernel_names.clone());
+        let bytes = "Memory that the names take in the kernel, in bytes";
+        registry.register("kxdns_kernel_bytes", bytes, metrics.kernel_bytes.clone());
         let refused = "How many times a name found no room in the kernel's tables";
         registry.register("kxdns_kernel_names_refused", refused, metrics.kernel_refused.clone());
         let duration = "From the arrival of an object's event until it is in force, in seconds";
@@ -90,6 +94,7 @@ impl AgentMetrics {
     /// Tells how the kernel's tables stand.
     pub fn tell_kernel(&self, tables: &Tables) {
         self.kernel_names.set(tables.names() as i64);
+        self.kernel_bytes.set(tables.bytes() as i64);
         self.kernel_refused.set(tables.refused());
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{PoisonError, RwLockWriteGuard};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -108,15 +108,10 @@ impl Publisher {
         let was_synced = zones.synced();
         let zone::Update { changed, names } = zones.update(update.event, unix_time());
         let becomes_known = zones.synced() && !was_synced;
-        // Others may read it again: nobody else changes it.
-        let mut zones = RwLockWriteGuard::downgrade(zones);
+        // Held until the kernel knows: else the server would tell what is new, and then the kernel what was before.
         if let Some(kernel) = &mut self.kernel {
             match becomes_known {
-                true => {
-                    drop(zones);
-                    kernel.publish_all(&self.zones)?;
-                    zones = self.zones.read().unwrap_or_else(PoisonError::into_inner);
-                }
+                true => kernel.publish_all(&mut zones)?,
                 false => kernel.publish(&zones, &names)?,
             }
             // Before the Services are listed nobody knows.
@@ -180,9 +175,8 @@ impl KernelSide {
     }
 
     /// Publishes what every name means.
-    fn publish_all(&mut self, zones: &SharedZoneTable) -> Result<()> {
+    fn publish_all(&mut self, zones: &mut ZoneTable) -> Result<()> {
         let started = Instant::now();
-        let mut zones = zones.write().unwrap_or_else(PoisonError::into_inner);
         let mut outcome = Ok(());
         zones.for_each_name(|zones, name| {
             if outcome.is_ok()
