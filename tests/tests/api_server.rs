@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use domain::base::iana::Rcode;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
@@ -75,11 +76,11 @@ fn start_agent<'a>(node: &'a Node, cluster: &Cluster, hook: &str) -> Result<Agen
     Agent::start(node.namespace(), PLAIN_COREFILE, &arguments).with_context(|| format!("--attach {hook}"))
 }
 
-/// Creates a dual-stack Service, awaits both of its addresses, deletes it, awaits silence.
+/// Creates a dual-stack Service, awaits both of its addresses, deletes it, awaits its denial.
 async fn follow_one(client: Client, socket: &UdpSocket) -> Result<()> {
     let services: Api<Service> = Api::namespaced(client, "default");
     let name = full_name("followed");
-    await_silence(socket, &name).context("before the creation")?;
+    await_denial(socket, &name).context("before the creation")?;
     let created = services
         .create(&PostParams::default(), &service("followed", &[])?)
         .await?;
@@ -89,7 +90,7 @@ async fn follow_one(client: Client, socket: &UdpSocket) -> Result<()> {
     await_address(socket, &Question::a(&name), ipv4)?;
     await_address(socket, &Question::aaaa(&name), ipv6)?;
     services.delete("followed", &DeleteParams::default()).await?;
-    await_silence(socket, &name).context("after the deletion")
+    await_denial(socket, &name).context("after the deletion")
 }
 
 async fn time_creations(client: Client, socket: &UdpSocket) -> Result<Vec<Duration>> {
@@ -125,7 +126,7 @@ fn await_address(socket: &UdpSocket, question: &Question, address: IpAddr) -> Re
     for id in (1..=u16::MAX).cycle().take_while(|_| start.elapsed() < LIMIT) {
         match ask_by(socket, question, id, SILENCE)? {
             Some(reply) if reply.addresses == [address] => return Ok(()),
-            // NODATA until the kernel knows, or silence.
+            // A denial until the kernel knows, or silence.
             Some(reply) if !reply.addresses.is_empty() => {
                 bail!("{question:?}: {reply:?}, not {address}")
             }
@@ -135,13 +136,14 @@ fn await_address(socket: &UdpSocket, question: &Question, address: IpAddr) -> Re
     bail!("no {address} for {question:?} within {LIMIT:?}")
 }
 
-/// Asks until nobody answers.
-fn await_silence(socket: &UdpSocket, name: &str) -> Result<()> {
+/// Asks until the kernel says that there is no such name: silence is not enough, since a reply may be late or lost.
+fn await_denial(socket: &UdpSocket, name: &str) -> Result<()> {
     let start = Instant::now();
     for id in (1..=u16::MAX).cycle().take_while(|_| start.elapsed() < LIMIT) {
-        if ask_by(socket, &Question::a(name), id, SILENCE)?.is_none() {
+        let reply = ask_by(socket, &Question::a(name), id, SILENCE)?;
+        if reply.is_some_and(|reply| reply.rcode == Rcode::NXDOMAIN) {
             return Ok(());
         }
     }
-    bail!("{name} is still answered after {LIMIT:?}")
+    bail!("{name} is not denied after {LIMIT:?}")
 }

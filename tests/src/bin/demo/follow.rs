@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use kxdns_tests::dns::{Question, SILENCE, ask_by};
+use domain::base::iana::Rcode;
+use kxdns_tests::dns::{Question, Reply, SILENCE, ask_by};
 use kxdns_tests::figures::readable;
 
 use crate::page::Page;
@@ -19,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) fn watch_a_service(page: &Page, stage: &Stage) -> Result<()> {
     page.heading("A Service comes, changes and goes while the pod test asks for it without pause")?;
     page.note(&format!(
-        "  It asks {KERNEL_ONLY}, an address that only the kernel serves: no answer means that it does not know."
+        "  It asks {KERNEL_ONLY}, an address that only the kernel serves: whatever is answered, the kernel says."
     ))?;
     let watcher = Watcher::new(stage)?;
     watcher.await_answer(None)?;
@@ -60,19 +61,20 @@ impl Watcher {
         })
     }
 
-    /// Asks until the answer is the expected address, or until there is none; returns how long that took.
+    /// Asks until the answer is the expected address, or until the name is denied; returns how long that took.
     fn await_answer(&self, expected: Option<Ipv4Addr>) -> Result<Duration> {
         let start = Instant::now();
         for id in (1..=u16::MAX).cycle() {
-            let asked = start.elapsed();
             let reply = ask_by(&self.socket, &self.question, id, SILENCE)?;
-            let address = reply.and_then(|reply| reply.addresses.first().copied());
-            if address == expected.map(IpAddr::V4) {
-                // Silence is known to be silence later than it began.
-                return Ok(address.map_or(asked, |_| start.elapsed()));
+            let is_expected = |reply: &Reply| match expected {
+                Some(address) => reply.addresses == [IpAddr::V4(address)],
+                None => reply.rcode == Rcode::NXDOMAIN,
+            };
+            if reply.as_ref().is_some_and(is_expected) {
+                break;
             }
-            if asked > PATIENCE {
-                bail!("after {PATIENCE:?} the kernel still says {address:?} for {NAME}");
+            if start.elapsed() > PATIENCE {
+                bail!("after {PATIENCE:?} the kernel still says {reply:?} for {NAME}");
             }
         }
         Ok(start.elapsed())
