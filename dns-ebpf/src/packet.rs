@@ -170,14 +170,14 @@ pub struct Stored<'a> {
 }
 
 impl Stored<'_> {
-    /// How many bytes can be read whatever the length.
-    pub const SPARE: usize = 32;
+    /// The bits of a length, and of an offset in a reply.
+    pub const LEN_MASK: usize = 0x7ff;
 
     /// Takes `len` bytes from `start` on.
     ///
     /// # Safety
     ///
-    /// For as long as `'a`, `len` bytes from `start` on are readable, and at least [`Self::SPARE`], and nobody writes there.
+    /// For as long as `'a`, `len` bytes from `start` on are readable, and at least 32, and nobody writes there.
     #[inline(always)]
     pub unsafe fn new(start: *const u8, len: usize) -> Self {
         Self {
@@ -235,7 +235,7 @@ pub trait Frame {
     /// Says whether the link takes the frame when it is `by` bytes longer.
     fn link_takes(&mut self, by: usize) -> bool;
 
-    /// Writes bytes of a table, 1 to 2,047 of them, at byte `at`; `None`, and nothing written, unless all of them fit.
+    /// Writes bytes of a table, 1 to [`Stored::LEN_MASK`] of them, at byte `at`; `None`, and nothing written, unless all of them fit.
     #[must_use = "a write that does not fit leaves the frame as it was"]
     fn store(&mut self, at: usize, bytes: Stored<'_>) -> Option<()>;
 

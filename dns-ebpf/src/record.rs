@@ -22,10 +22,8 @@ pub const MAX_SET_LEN: usize = 1452;
 /// The farthest that a set's bytes may begin from the beginning of their record.
 pub const MAX_SET_AT: usize = 0x1fff;
 
-/// What a record's sets may begin at and how long they may be, as far as the kernel checks it.
-const SET_LEN_MASK: usize = 0x7ff;
 /// How far a record is read at most, whatever it holds.
-pub const MAX_REACH: usize = MAX_SET_AT + 2 * SET_LEN_MASK + 8;
+pub const MAX_REACH: usize = MAX_SET_AT + 2 * Stored::LEN_MASK + 8;
 
 /// What a name has of a type: nothing, or the offset of its [`Set`] in the record in units of eight bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +163,7 @@ impl StoredRecord {
     #[inline(always)]
     pub fn bytes<'a>(self, set: Set, from: usize, len: usize) -> Stored<'a> {
         let at = hide(usize::from(set.at)) & MAX_SET_AT;
-        let from = hide(from) & SET_LEN_MASK;
+        let from = hide(from) & Stored::LEN_MASK;
         // SAFETY: as in `header`; what is read ends before `MAX_REACH`.
         unsafe { Stored::new(self.0.wrapping_add(at).wrapping_add(from), len) }
     }

@@ -45,7 +45,7 @@ pub fn write<F: Frame>(
         Content::Soa(_) => SOA_LEN,
     };
     // Verifier: hidden, or all that follows would be walked through once for each content.
-    let len = forget(len) & MAX_LEN;
+    let len = forget(len) & Stored::LEN_MASK;
     let reply_len = query.question_end() + len + query.opt.len;
     if reply_len > query.opt.size_limit() || (reply_len > MIN_UDP_SIZE && !frame.link_takes(len)) {
         return Err(Pass::TooLarge);
@@ -61,13 +61,10 @@ pub fn write<F: Frame>(
     Ok(Outcome::Answered(Kind::of(query.qtype), verdict.rcode))
 }
 
-/// The bits of the length of what stands behind a question.
-const MAX_LEN: usize = 0x7ff;
-
 /// Verifier: the length of a set, bounded again wherever it is used.
 #[inline(always)]
 fn bound_set(set: Set) -> usize {
-    hide(usize::from(set.len)) & 0x7ff
+    hide(usize::from(set.len)) & Stored::LEN_MASK
 }
 
 #[inline(always)]
@@ -104,7 +101,7 @@ fn write_set<F: Frame>(
     if len == A_LEN || len == AAAA_LEN {
         return write_address(&mut frame.packet_mut(), at, record.bytes(set, 0, len));
     }
-    let split = hide(split(set, hide(qtype), random)) & MAX_LEN;
+    let split = hide(split(set, hide(qtype), random)) & Stored::LEN_MASK;
     let rest = len.wrapping_sub(split);
     frame.store(at, record.bytes(set, split, rest))?;
     if split != 0 {
@@ -193,7 +190,7 @@ fn write_opt(frame: &mut PacketMut<'_>, at: usize, opt: Opt) -> Option<()> {
 /// Verifier: the same for an offset behind a set.
 #[inline(always)]
 fn bound_reply(at: usize) -> usize {
-    hide(at) & 0x7ff
+    hide(at) & Stored::LEN_MASK
 }
 
 /// The header but for the ID, which stays: flags, rcode and counts.
@@ -413,7 +410,7 @@ fn sum<const WORDS: usize>(packet: Packet<'_>, at: usize, len: usize) -> Option<
 
 /// Folds a one's complement sum to 16 bits (RFC 1071).
 #[inline(always)]
-fn fold(sum: u64) -> u16 {
+pub fn fold(sum: u64) -> u16 {
     let sum = (sum & 0xffff_ffff) + (sum >> 32);
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);

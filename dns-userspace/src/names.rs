@@ -12,7 +12,7 @@ use crate::cluster::{Cluster, ServiceSet};
 use crate::rules::{Options, endpoint_label, pod_label};
 
 /// Names that every zone may have, as labels left of it.
-pub const FIXED: [&str; 5] = ["", "svc", "pod", "dns-version", "ns.dns"];
+const FIXED: [&str; 5] = ["", "svc", "pod", "dns-version", "ns.dns"];
 
 /// Those of them that say by whom the zones are served, to which every Service and every endpoint may contribute.
 pub const SHARED: [&str; 2] = ["", "ns.dns"];
@@ -51,25 +51,47 @@ impl Names {
             }
             Kind::ImportedSlice => add_slice(&mut self.imported, cluster.imported(), options, key),
             Kind::Pod => {
-                let pod = cluster.pod(key).map(|pod| pod_name(&key.namespace, &pod.ip));
-                self.local.extend(pod.iter().cloned());
-                self.imported.extend(pod);
+                if let Some(pod) = cluster.pod(key) {
+                    self.add_pod(&key.namespace, &pod.ip);
+                }
             }
         }
     }
 
+    /// Adds the names that every zone may have.
+    pub fn add_fixed(&mut self) {
+        for names in [&mut self.local, &mut self.imported, &mut self.reverse] {
+            names.extend(FIXED.map(str::to_owned));
+        }
+    }
+
+    /// Adds the names of a Namespace's levels.
+    pub fn add_levels(&mut self, namespace: &str) {
+        for names in [&mut self.local, &mut self.imported] {
+            names.extend([format!("{namespace}.svc"), format!("{namespace}.pod")]);
+        }
+    }
+
+    /// Adds the name of a Pod with this address.
+    pub fn add_pod(&mut self, namespace: &str, ip: &str) {
+        let name = format!("{}.{namespace}.pod", pod_label(ip));
+        self.local.insert(name.clone());
+        self.imported.insert(name);
+    }
+
     /// The levels above Services and Pods, and all that lies below them.
     fn add_namespace(&mut self, cluster: &Cluster, options: &Options, namespace: &str) {
+        self.add_levels(namespace);
         for (names, set) in [
             (&mut self.local, cluster.local()),
             (&mut self.imported, cluster.imported()),
         ] {
-            names.extend(levels(namespace));
             for key in set.keys().filter(|key| key.namespace == namespace) {
                 add_service(names, set, options, key);
             }
-            let pods = cluster.pods().filter(|(other, _)| *other == namespace);
-            names.extend(pods.map(|(namespace, pod)| pod_name(namespace, &pod.ip)));
+        }
+        for (_, pod) in cluster.pods().filter(|(other, _)| *other == namespace) {
+            self.add_pod(namespace, &pod.ip);
         }
         // Only then does it make a difference to pointers.
         if !options.namespaces.is_empty() {
@@ -82,16 +104,6 @@ impl Names {
             self.addresses.extend(addresses);
         }
     }
-}
-
-/// The names of a Namespace's levels.
-pub fn levels(namespace: &str) -> [String; 2] {
-    [format!("{namespace}.svc"), format!("{namespace}.pod")]
-}
-
-/// The name of a Pod with this address.
-pub fn pod_name(namespace: &str, ip: &str) -> String {
-    format!("{}.{namespace}.pod", pod_label(ip))
 }
 
 /// Adds the names of a Service and of all of its endpoints.

@@ -23,22 +23,24 @@ use crate::name::Name;
 
 /// Type codes of questions that the objects can answer (RFC 1035, 3.2.2; RFC 3596, 2.1; RFC 2782).
 pub mod qtype {
+    use dns_ebpf::outcome;
+
     /// An IPv4 address.
-    pub const A: u16 = 1;
+    pub const A: u16 = outcome::TYPE_A as u16;
     /// An IPv6 address.
-    pub const AAAA: u16 = 28;
+    pub const AAAA: u16 = outcome::TYPE_AAAA as u16;
     /// A zone's data.
-    pub const SOA: u16 = 6;
+    pub const SOA: u16 = outcome::TYPE_SOA as u16;
     /// A name server.
-    pub const NS: u16 = 2;
+    pub const NS: u16 = outcome::TYPE_NS as u16;
     /// An alias.
-    pub const CNAME: u16 = 5;
+    pub const CNAME: u16 = outcome::TYPE_CNAME as u16;
     /// An address's name.
-    pub const PTR: u16 = 12;
+    pub const PTR: u16 = outcome::TYPE_PTR as u16;
     /// Text.
-    pub const TXT: u16 = 16;
+    pub const TXT: u16 = outcome::TYPE_TXT as u16;
     /// A port and where it is.
-    pub const SRV: u16 = 33;
+    pub const SRV: u16 = outcome::TYPE_SRV as u16;
 }
 
 /// The version of the specification that `dns-version` tells.
@@ -237,8 +239,13 @@ pub fn pod_label(ip: &str) -> String {
 /// names that the answer for the first depends on. Empty where no alias stands there.
 pub fn alias_targets(cluster: &Cluster, options: &Options, zone: &Name, labels: &[&[u8]]) -> Vec<Name> {
     let rules = Rules::new(cluster, options, options.imports(zone));
+    let labels: Vec<_> = labels.iter().map(|label| text(label)).collect();
+    // Almost every name is of something else, and what it has need not be worked out to say so.
+    if !rules.is_below_alias(&labels) {
+        return Vec::new();
+    }
     let mut targets: Vec<Name> = Vec::new();
-    let mut found = rules.decide(&labels.iter().map(|label| text(label)).collect::<Vec<_>>(), qtype::A);
+    let mut found = rules.decide(&labels, qtype::A);
     while let Found::Alias(target) = found {
         let name = Name::parse(&target).filter(|name| targets.len() <= MAX_ALIASES && name.is_within(zone));
         let Some(name) = name else { break };
@@ -564,6 +571,15 @@ impl<'a> Rules<'a> {
             (qtype::PTR | qtype::TXT, _) => Found::Absent,
             _ => Found::NODATA,
         }
+    }
+
+    /// Whether a name is that of a Service which is an alias, or lies below it.
+    fn is_below_alias(&self, labels: &[Cow<'_, str>]) -> bool {
+        let [.., service, namespace, level] = labels else {
+            return false;
+        };
+        let service = self.services.service(&key(namespace, service));
+        level == "svc" && service.is_some_and(|service| matches!(service.reach, Reach::ExternalName(_)))
     }
 
     fn has_namespace(&self, name: &str) -> bool {

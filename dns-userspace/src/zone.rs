@@ -9,6 +9,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
 
+use dns_ebpf::query::TRANSFERS;
+
 use crate::cluster::object::{Kind, ObjectKey};
 use crate::cluster::{Cluster, Event};
 use crate::corefile::{Fallthrough, Kubernetes, Pods};
@@ -18,9 +20,6 @@ use crate::rules::{self, Answer, Options, Record, Records, qtype};
 
 /// The zone table, shared between the one task that updates it and the server's.
 pub type SharedZoneTable = Arc<RwLock<ZoneTable>>;
-
-/// Types of questions for whole zones (RFC 1995, 6; RFC 1035, 3.2.3), which nobody is given.
-const TRANSFERS: [u16; 2] = [251, 252];
 
 /// The Service whose cluster IPs pods have as their nameserver.
 pub fn dns_service() -> ObjectKey {
@@ -271,46 +270,38 @@ impl ZoneTable {
         let pods: Vec<_> = self
             .cluster
             .pods()
-            .map(|(namespace, pod)| names::pod_name(namespace, &pod.ip))
+            .map(|(namespace, pod)| (namespace.to_owned(), pod.ip.clone()))
             .collect();
-        let mut hand_over = |table: &mut Self, names: Names| {
-            let mut noted = BTreeSet::new();
-            table.note(&names, &[], &mut noted);
-            noted.into_iter().for_each(|name| take(table, name));
+        let mut hand_over = |fill: &dyn Fn(&Self, &mut Names)| {
+            let (mut names, mut noted) = (Names::default(), BTreeSet::new());
+            fill(self, &mut names);
+            self.note(&names, &[], &mut noted);
+            noted.into_iter().for_each(|name| take(self, name));
         };
-        for labels in names::FIXED {
-            let mut names = Names::default();
-            names.local.insert(labels.into());
-            names.imported.insert(labels.into());
-            names.reverse.insert(labels.into());
-            hand_over(self, names);
-        }
+        hand_over(&|_, names| names.add_fixed());
         for namespace in namespaces {
-            let mut names = Names::default();
-            names.local.extend(names::levels(&namespace));
-            names.imported.extend(names::levels(&namespace));
-            hand_over(self, names);
+            hand_over(&|_, names| names.add_levels(&namespace));
         }
         for key in locals {
-            let mut names = Names::default();
-            names::add_service(&mut names.local, self.cluster.local(), &self.options.names, &key);
-            hand_over(self, names);
+            hand_over(&|table, names| {
+                names::add_service(&mut names.local, table.cluster.local(), &table.options.names, &key);
+            });
         }
         for key in imports {
-            let mut names = Names::default();
-            names::add_service(&mut names.imported, self.cluster.imported(), &self.options.names, &key);
-            hand_over(self, names);
+            hand_over(&|table, names| {
+                names::add_service(
+                    &mut names.imported,
+                    table.cluster.imported(),
+                    &table.options.names,
+                    &key,
+                );
+            });
         }
         for address in addresses {
-            let mut names = Names::default();
-            names.addresses.insert(address);
-            hand_over(self, names);
+            hand_over(&|_, names| _ = names.addresses.insert(address));
         }
-        for pod in pods {
-            let mut names = Names::default();
-            names.local.insert(pod.clone());
-            names.imported.insert(pod);
-            hand_over(self, names);
+        for (namespace, ip) in pods {
+            hand_over(&|_, names| names.add_pod(&namespace, &ip));
         }
     }
 
@@ -322,11 +313,6 @@ impl ZoneTable {
     /// The zones, the deepest first.
     pub fn zones(&self) -> &[ServedZone] {
         &self.zones
-    }
-
-    /// What holds in all of them.
-    pub fn options(&self) -> &ZoneOptions {
-        &self.options
     }
 
     /// The objects.
@@ -345,7 +331,7 @@ impl ZoneTable {
             return Said::Outside;
         };
         let content = match qtype {
-            _ if TRANSFERS.contains(&qtype) => return Said::Refused,
+            _ if TRANSFERS.contains(&qtype.into()) => return Said::Refused,
             qtype::SOA if labels.is_empty() => Content::Soa,
             // As CoreDNS does: any name of a zone has the zone's SOA, if only to say that there is none of its own.
             qtype::SOA => Content::NoData,

@@ -15,6 +15,7 @@ pub mod coredns;
 pub mod counters;
 pub mod dns;
 pub mod empty;
+pub mod ending;
 pub mod figures;
 pub mod frames;
 pub mod fuzzing;

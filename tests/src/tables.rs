@@ -6,12 +6,15 @@ use dns_ebpf::outcome::Outcome;
 use dns_ebpf::packet::MemoryFrame;
 use dns_ebpf::words::{HashKeys, MAX_WORDS};
 use dns_ebpf::zone::{Zone, denial};
+use dns_userspace::cluster::object::Kind;
+use dns_userspace::corefile::{Fallthrough, ZonePlan, is_reverse};
 use dns_userspace::kernel::record::{self, Record};
 use dns_userspace::kernel::table::{OwnChunks, Table};
 use dns_userspace::kernel::zones::{self, KernelZone};
 use dns_userspace::name::Name;
+use dns_userspace::rules::Options;
 use dns_userspace::server::Held;
-use dns_userspace::zone::ZoneTable;
+use dns_userspace::zone::{ServedZone, ZoneOptions, ZoneTable};
 
 use crate::frames::{DNS_SERVICE, wire_name};
 
@@ -21,6 +24,39 @@ pub const KEYS: HashKeys = HashKeys {
     last: 0xbf58_476d_1ce4_e5b9,
     len: 0x94d0_49bb_1331_11eb,
 };
+
+/// An empty, unsynced table of these zones with a TTL of 30 seconds, of which the first is the primary one, and the zones
+/// that the kernel answers from.
+///
+/// Panics where there is no zone.
+pub fn zone_table(
+    zones: &[&str],
+    names: Options,
+    fallthrough: Fallthrough,
+    kinds: &[Kind],
+) -> (ZoneTable, Vec<KernelZone>) {
+    let plan: Vec<_> = zones
+        .iter()
+        .map(|zone| ZonePlan {
+            zone: Name::from_wire(&wire_name(zone)),
+            ttl: 30,
+            verdict: Ok(()),
+        })
+        .collect();
+    let served = plan.iter().map(|plan| ServedZone {
+        name: plan.zone.clone(),
+        reverse: is_reverse(&plan.zone),
+        certain: true,
+    });
+    let kernel_zones = zones::choose(&plan, &names, &fallthrough);
+    let options = ZoneOptions {
+        names,
+        ttl: 30,
+        primary: plan[0].zone.clone(),
+        fallthrough,
+    };
+    (ZoneTable::new(served.collect(), options, kinds.to_vec()), kernel_zones)
+}
 
 /// The zone `cluster.local` with serial 7 and a TTL of 30 seconds, in which everything is denied but Pods' names.
 pub fn cluster_local() -> Zones {

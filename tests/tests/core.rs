@@ -9,15 +9,15 @@ use std::sync::{Arc, RwLock};
 use dns_ebpf::outcome::{Outcome, Pass};
 use dns_userspace::cluster::Event;
 use dns_userspace::cluster::object::{Endpoint, EndpointSlice, Kind, Object, ObjectKey, Pod, Port, Reach, Service};
-use dns_userspace::corefile::{Fallthrough, Pods, ZonePlan, is_reverse};
-use dns_userspace::kernel::zones::{KernelZone, choose, lay_out, record};
+use dns_userspace::corefile::{Fallthrough, Pods};
+use dns_userspace::kernel::zones::{KernelZone, lay_out, record};
 use dns_userspace::name::Name;
 use dns_userspace::rules::{Options, reverse_name};
 use dns_userspace::server::{Transport, reply_to};
-use dns_userspace::zone::{ServedZone, SharedZoneTable, ZoneOptions, ZoneTable};
+use dns_userspace::zone::SharedZoneTable;
 use kxdns_tests::frames::{Family, Query, open_reply};
 use kxdns_tests::hostile::meaning::Meaning;
-use kxdns_tests::tables::HostTables;
+use kxdns_tests::tables::{HostTables, zone_table};
 use proptest::prelude::*;
 
 const ZONES: [&str; 5] = [
@@ -40,25 +40,7 @@ struct Stage {
 
 impl Stage {
     fn new(options: Options, fallthrough: Fallthrough) -> Self {
-        let parse = |zone: &str| Name::parse(zone).unwrap();
-        let plan = ZONES.map(|zone| ZonePlan {
-            zone: parse(zone),
-            ttl: 30,
-            verdict: Ok(()),
-        });
-        let served = ZONES.map(|zone| ServedZone {
-            name: parse(zone),
-            reverse: is_reverse(&parse(zone)),
-            certain: true,
-        });
-        let kernel_zones = choose(&plan, &options, &fallthrough);
-        let zone_options = ZoneOptions {
-            names: options,
-            ttl: 30,
-            primary: parse("cluster.local"),
-            fallthrough,
-        };
-        let mut table = ZoneTable::new(served.to_vec(), zone_options, KINDS.to_vec());
+        let (mut table, kernel_zones) = zone_table(&ZONES, options, fallthrough, &KINDS);
         for kind in KINDS {
             table.update(Event::Listed(kind, Default::default()), 1);
         }

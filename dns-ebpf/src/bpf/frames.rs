@@ -35,7 +35,7 @@ fn fits_link(context: *mut c_void, by: usize) -> bool {
 /// Verifier: the length is bounded here, where it is used.
 #[inline(always)]
 fn helper_argument(bytes: Stored<'_>) -> Option<(*mut c_void, u32)> {
-    let len = hide(bytes.len()) & 0x7ff;
+    let len = hide(bytes.len()) & Stored::LEN_MASK;
     (len != 0).then_some((bytes.as_ptr().cast_mut().cast(), len as u32))
 }
 
@@ -56,9 +56,7 @@ impl XdpFrame {
     pub(super) fn interface(&self) -> u32 {
         self.context.ingress_ifindex() as u32
     }
-}
 
-impl XdpFrame {
     /// Moves `len` bytes from byte `from` on to the beginning of the frame, by way of memory of this CPU's own.
     #[inline(always)]
     fn move_to_front(&mut self, from: usize, len: usize) -> Option<()> {

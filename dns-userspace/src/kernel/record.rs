@@ -1,18 +1,19 @@
 //! Laying out records: from what a name has to the words that the kernel reads. See [`dns_ebpf::record`].
 
 use dns_ebpf::maps::UNIT;
-use dns_ebpf::outcome::{TYPE_A, TYPE_AAAA, TYPE_CNAME, TYPE_NS, TYPE_PTR, TYPE_SRV, TYPE_TXT};
 use dns_ebpf::record::{Code, HEADER_LEN, Header, MAX_SET_AT, MAX_SET_LEN, Set};
+use dns_ebpf::reply::fold;
 use dns_ebpf::words::{MIN_NAME_LEN, Words as _};
 
 use crate::name::Name;
+use crate::rules::qtype;
 use crate::server::Held;
 
 /// A type that stands for every one that no name has.
-const TYPE_ANY: usize = 255;
+const ANY: u16 = 255;
 /// The types that a record tells apart, and those of which it can tell one.
-const TYPES: [usize; 3] = [TYPE_A, TYPE_AAAA, TYPE_SRV];
-const SPECIAL_TYPES: [usize; 4] = [TYPE_PTR, TYPE_TXT, TYPE_NS, TYPE_CNAME];
+const TYPES: [u16; 3] = [qtype::A, qtype::AAAA, qtype::SRV];
+const SPECIAL_TYPES: [u16; 4] = [qtype::PTR, qtype::TXT, qtype::NS, qtype::CNAME];
 
 /// A record as it stands in the tables.
 pub type Record = Box<[u64]>;
@@ -22,9 +23,8 @@ pub fn lay_out(name: &Name, zone: u8, ask: impl Fn(u16) -> Held) -> Option<Recor
     if name.as_wire().len() < MIN_NAME_LEN {
         return None;
     }
-    let ask = |qtype: usize| ask(qtype as u16);
     let [a, aaaa, srv] = TYPES.map(&ask);
-    let other = ask(TYPE_ANY);
+    let other = ask(ANY);
     let mut special = SPECIAL_TYPES
         .map(|qtype| (qtype, ask(qtype)))
         .into_iter()
@@ -89,7 +89,7 @@ impl Layout {
         }
     }
 
-    fn finish(mut self, name: &Name, zone: u8, special: usize, held: [Held; 5]) -> Record {
+    fn finish(mut self, name: &Name, zone: u8, special: u16, held: [Held; 5]) -> Record {
         // The longest first: a shorter one may be a part of it.
         let mut order: Vec<usize> = (0..held.len()).collect();
         order.sort_by_key(|index| match &held[*index] {
@@ -167,7 +167,5 @@ fn ones_sum(bytes: &[u8]) -> u16 {
     let words = bytes
         .chunks(2)
         .map(|pair| u16::from_ne_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
-    let sum: u32 = words.map(u32::from).sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    ((sum & 0xffff) + (sum >> 16)) as u16
+    fold(words.map(u64::from).sum())
 }

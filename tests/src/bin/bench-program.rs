@@ -12,16 +12,15 @@ use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use clap::Parser;
 use dns_userspace::cluster::Event;
 use dns_userspace::cluster::object::{Endpoint, EndpointSlice, Kind, Object, ObjectKey, Port, Reach, Service};
-use dns_userspace::corefile::{self, ZonePlan, is_reverse};
-use dns_userspace::kernel::record;
-use dns_userspace::kernel::zones::{KernelZone, choose};
+use dns_userspace::corefile;
+use dns_userspace::kernel::zones::KernelZone;
 use dns_userspace::name::Name;
 use dns_userspace::rules::Options;
-use dns_userspace::server::Held;
-use dns_userspace::zone::{ServedZone, ZoneOptions, ZoneTable};
+use dns_userspace::zone::ZoneTable;
 use kxdns_tests::empty;
 use kxdns_tests::frames::{Family, Query, ones_sum, pseudo_header};
 use kxdns_tests::program::{Hook, Programs};
+use kxdns_tests::tables::{addresses, zone_table};
 
 /// How many Services there are, each with a name, a port's name and an address's.
 const NAMES: usize = 100_000;
@@ -67,50 +66,20 @@ fn fill() -> Result<Programs> {
     let (mut table, zones) = stage()?;
     programs.fill(&mut table, &zones)?;
     let long = Name::parse(&long_name()).context("it is a name")?;
-    let address = Held::Set {
-        bytes: [&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4][..], &ADDRESS].concat(),
-        answers: 1,
-        additionals: 0,
-    };
-    let record = record::lay_out(
-        &long,
-        0,
-        |qtype| if qtype == 1 { address.clone() } else { Held::NoData },
-    );
+    let record = addresses(&long, Some(ADDRESS), None);
     programs.set(&long, record)?;
     Ok(programs)
 }
 
 /// A cluster of many Services with cluster IPs and one headless one, in the zones that a cluster has.
 fn stage() -> Result<(ZoneTable, Vec<KernelZone>)> {
-    let parse = |zone: &str| Name::parse(zone).context("it is a name");
-    let mut plan = Vec::new();
-    let mut served = Vec::new();
-    for zone in ["cluster.local", "in-addr.arpa", "ip6.arpa"] {
-        plan.push(ZonePlan {
-            zone: parse(zone)?,
-            ttl: 30,
-            verdict: Ok(()),
-        });
-        served.push(ServedZone {
-            name: parse(zone)?,
-            reverse: is_reverse(&parse(zone)?),
-            certain: true,
-        });
-    }
     let corefile = corefile::parse(Path::new("Corefile"), COREFILE)?;
     let kubernetes = corefile.servers.first().and_then(|server| server.kubernetes.as_ref());
     let kubernetes = kubernetes.context("the Corefile has it")?;
     let names = Options::new(kubernetes, Vec::new(), None);
-    let zones = choose(&plan, &names, &kubernetes.fallthrough);
-    let options = ZoneOptions {
-        names,
-        ttl: 30,
-        primary: parse("cluster.local")?,
-        fallthrough: kubernetes.fallthrough.clone(),
-    };
-    let kinds = vec![Kind::Namespace, Kind::Service, Kind::EndpointSlice];
-    let mut table = ZoneTable::new(served, options, kinds.clone());
+    let kinds = [Kind::Namespace, Kind::Service, Kind::EndpointSlice];
+    let zones = ["cluster.local", "in-addr.arpa", "ip6.arpa"];
+    let (mut table, zones) = zone_table(&zones, names, kubernetes.fallthrough.clone(), &kinds);
     for kind in kinds {
         for event in Event::list(kind, objects(kind)) {
             table.update(event, 1);

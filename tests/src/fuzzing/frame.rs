@@ -1,15 +1,12 @@
 //! The kernel's core, in plain memory, over the tables of a small cluster.
 
 use std::cmp::min;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, PoisonError};
 
 use dns_ebpf::outcome::Outcome;
-use dns_userspace::corefile::{Fallthrough, ZonePlan};
-use dns_userspace::kernel::zones::choose;
 use dns_userspace::server::{Transport, reply_to};
 
-use super::message::ZONES;
-use super::rules::options;
+use super::message::{KNOWN, ZONES};
 use crate::frames::{self, Family, open_reply};
 use crate::hostile::meaning::Meaning;
 use crate::tables::HostTables;
@@ -19,14 +16,8 @@ const ROOM: usize = 1500;
 
 /// All that is known of the zones.
 static TABLES: LazyLock<HostTables> = LazyLock::new(|| {
-    let mut zones = ZONES.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let plan = |zone: &dns_userspace::zone::ServedZone| ZonePlan {
-        zone: zone.name.clone(),
-        ttl: 30,
-        verdict: Ok(()),
-    };
-    let plan: Vec<_> = zones.zones().iter().map(plan).collect();
-    HostTables::of(&mut zones, &choose(&plan, &options(0), &Fallthrough::None))
+    let (zones, kernel_zones) = &*KNOWN;
+    HostTables::of(&mut zones.write().unwrap_or_else(PoisonError::into_inner), kernel_zones)
 });
 
 /// A frame is passed as it came, or answered by a right frame with the message that the agent's server has for it, and the

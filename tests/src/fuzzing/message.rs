@@ -5,14 +5,14 @@ use std::sync::{Arc, LazyLock, RwLock};
 use dns_userspace::cluster::Event;
 use dns_userspace::cluster::object::Kind;
 use dns_userspace::corefile::Fallthrough;
-use dns_userspace::name::Name;
+use dns_userspace::kernel::zones::KernelZone;
 use dns_userspace::server::{Transport, reply_to, rewrite};
-use dns_userspace::zone::{ServedZone, SharedZoneTable, ZoneOptions, ZoneTable};
+use dns_userspace::zone::SharedZoneTable;
 use domain::base::Message;
 use domain::base::iana::Rcode;
 
 use super::rules::{objects, options};
-use crate::frames::wire_name;
+use crate::tables::zone_table;
 
 const HEADER_LEN: usize = 12;
 /// What goes into a datagram for a client that says nothing of it.
@@ -20,32 +20,19 @@ const UDP_LEN: usize = 512;
 const MAX_LEN: usize = 65535;
 
 /// Everything is known of these zones.
-pub(super) static ZONES: LazyLock<SharedZoneTable> = LazyLock::new(|| {
-    let name = |text| Name::from_wire(&wire_name(text));
-    let served = |text, reverse| ServedZone {
-        name: name(text),
-        reverse,
-        certain: true,
-    };
-    let zones = vec![
-        served("cluster.local", false),
-        served("in-addr.arpa", true),
-        served("ip6.arpa", true),
-    ];
-    let zone_options = ZoneOptions {
-        names: options(0),
-        ttl: 30,
-        primary: name("cluster.local"),
-        fallthrough: Fallthrough::None,
-    };
-    let kinds = vec![Kind::Namespace, Kind::Service, Kind::EndpointSlice];
-    let mut table = ZoneTable::new(zones, zone_options, kinds.clone());
+pub(super) static ZONES: LazyLock<SharedZoneTable> = LazyLock::new(|| KNOWN.0.clone());
+
+/// The same, and the zones that the kernel answers from.
+pub(super) static KNOWN: LazyLock<(SharedZoneTable, Vec<KernelZone>)> = LazyLock::new(|| {
+    let kinds = [Kind::Namespace, Kind::Service, Kind::EndpointSlice];
+    let zones = ["cluster.local", "in-addr.arpa", "ip6.arpa"];
+    let (mut table, kernel_zones) = zone_table(&zones, options(0), Fallthrough::None, &kinds);
     for kind in kinds {
         for event in Event::list(kind, objects(kind)) {
             table.update(event, 1);
         }
     }
-    Arc::new(RwLock::new(table))
+    (Arc::new(RwLock::new(table)), kernel_zones)
 });
 
 /// A message that is read means the same when it is written; what is replied can be read by others, answers this message

@@ -31,16 +31,13 @@ mod writer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use dns_userspace::kernel::hook::Hook;
+use kxdns_tests::ending::run_and_close;
 use kxdns_tests::figures::tell;
-use kxdns_tests::namespace::close_all;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use crate::corefiles::Corefile;
 use crate::known::Known;
@@ -98,17 +95,7 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
-    let outcome = end_on_signals().and_then(|()| run(&Arguments::parse()));
-    close_all();
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            // There is nowhere else to tell it.
-            let _ = tell(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    run_and_close(|| run(&Arguments::parse()))
 }
 
 /// Plays all clusters. False if there were differences.
@@ -149,16 +136,4 @@ fn plan(arguments: &Arguments, seed: u64) -> Result<Plan<'static>> {
         questions: arguments.questions / arguments.clusters.max(1) as usize,
         known: Known::default(),
     })
-}
-
-/// Ends everything on SIGINT or SIGTERM.
-fn end_on_signals() -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            close_all();
-            std::process::exit(128 + signal);
-        }
-    });
-    Ok(())
 }

@@ -96,7 +96,7 @@ pub(crate) struct Counts {
     pub(crate) nodata: usize,
     pub(crate) nxdomain: usize,
     /// Right replies that only older versions explain than what another name of the Service had told before. Names are
-    /// changed one after the other, and the server's before the kernel's.
+    /// changed one after the other.
     pub(crate) behind: usize,
     pub(crate) violations: usize,
 }

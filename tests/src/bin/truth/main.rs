@@ -26,16 +26,13 @@ mod window;
 mod writer;
 
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
 use dns_userspace::kernel::hook::Hook;
+use kxdns_tests::ending::run_and_close;
 use kxdns_tests::figures::tell;
-use kxdns_tests::namespace::close_all;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use crate::round::play;
 use crate::stage::Stage;
@@ -65,17 +62,7 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
-    let outcome = end_on_signals().and_then(|()| run(&Arguments::parse()));
-    close_all();
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            // There is nowhere else to tell it.
-            let _ = tell(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    run_and_close(|| run(&Arguments::parse()))
 }
 
 /// Plays rounds of equal length, at least one for each hook. False if a reply was wrong.
@@ -96,16 +83,4 @@ fn run(arguments: &Arguments) -> Result<bool> {
     }
     tell(&format!("violations: {violations}"))?;
     Ok(violations == 0)
-}
-
-/// Ends everything on SIGINT or SIGTERM.
-fn end_on_signals() -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            close_all();
-            std::process::exit(128 + signal);
-        }
-    });
-    Ok(())
 }
