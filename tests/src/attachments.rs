@@ -7,11 +7,19 @@ use anyhow::{Context, Result};
 use aya::programs::{SchedClassifier, TcAttachType};
 
 use crate::namespace::Namespace;
+use crate::offers::has_tcx;
 
 /// Lists the BPF programs and the clsact qdisc on a link, one a line; empty where there is nothing.
 pub fn list_attached(namespace: &Namespace, link: &str) -> Result<String> {
     let name = CString::new(link)?;
-    let (_, tcx) = namespace.inside(|| SchedClassifier::query_tcx(name.as_c_str(), TcAttachType::Ingress))??;
+    let tcx = match has_tcx() {
+        true => {
+            namespace
+                .inside(|| SchedClassifier::query_tcx(name.as_c_str(), TcAttachType::Ingress))??
+                .1
+        }
+        false => vec![],
+    };
     let tcx = tcx.iter().map(|program| format!("tcx program {}\n", program.id()));
     let xdp = namespace.run("ip", ["-details", "link", "show", "dev", link])?;
     let xdp = xdp.lines().filter(|line| line.contains("prog/xdp")).map(to_line);

@@ -28,6 +28,7 @@ pub mod meaning;
 pub mod metrics;
 pub mod namespace;
 pub mod node;
+pub mod offers;
 pub mod peers;
 pub mod pod;
 pub mod process;

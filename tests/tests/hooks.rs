@@ -2,19 +2,23 @@
 //!
 //! IPv4 and IPv6, transmit checksums left to the link or not, ordinary and jumbo MTU, with and without an OPT record,
 //! and question lengths that give the frame every residue modulo 64 (the room behind a frame in native XDP depends
-//! on it).
+//! on it). Where the kernel lacks what a hook needs, the agent says so and attaches to nothing.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use dns_userspace::kernel::hook::Refusal;
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 use kxdns_tests::agent::{Agent, PLAIN_COREFILE};
+use kxdns_tests::attachments::list_attached;
 use kxdns_tests::counters::read_losses;
 use kxdns_tests::dns::{Question, ask_by};
+use kxdns_tests::figures::tell;
 use kxdns_tests::node::Node;
+use kxdns_tests::offers::find_lack;
 use kxdns_tests::pod::{Pod, PodSpec};
 use kxdns_tests::wait::until;
 
@@ -47,6 +51,9 @@ fn native_xdp_answers_every_kind_of_frame_to_a_receiving_peer() -> Result<()> {
 
 #[test]
 fn native_xdp_waits_until_the_pods_end_can_receive() -> Result<()> {
+    if let Some(refusal) = find_lack("xdp-native")? {
+        return is_refused("xdp-native", refusal);
+    }
     let node = Node::open()?;
     let pod = node.add_pod(&PodSpec::new("deaf", 5))?;
     write_services(&node)?;
@@ -67,7 +74,24 @@ fn native_xdp_waits_until_the_pods_end_can_receive() -> Result<()> {
     agent.stop()
 }
 
+/// Linux before 6.6 has no tcx; Linux before 6.3 does not say whether a veth's other end can receive what native XDP
+/// sends it.
+fn is_refused(hook: &str, refusal: Refusal) -> Result<()> {
+    tell(&format!("--attach {hook} is refused: {refusal}"))?;
+    let node = Node::open()?;
+    let pod = node.add_pod(&PodSpec::new("pod", 5))?;
+    write_services(&node)?;
+    let arguments = ["--kernel-only", "--manifests", MANIFESTS, "--attach", hook];
+    let mut agent = Agent::start(node.namespace(), PLAIN_COREFILE, &arguments)?;
+    agent.await_output(&format!("{}: not attached: {refusal}", pod.node_link()), LIMIT)?;
+    assert_eq!(list_attached(node.namespace(), pod.node_link())?, "");
+    agent.stop()
+}
+
 fn answers_every_kind_of_frame(hook: &str, gro: bool) -> Result<()> {
+    if let Some(refusal) = find_lack(hook)? {
+        return is_refused(hook, refusal);
+    }
     let node = Node::open()?;
     let mut pods = Vec::new();
     for (host, (offload, mtu)) in [(true, 1500), (false, 1500), (true, 9001), (false, 9001)]

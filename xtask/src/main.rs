@@ -14,6 +14,7 @@ mod demo;
 mod differential;
 mod fuzz;
 mod hostile;
+mod kernels;
 mod lint;
 mod setup;
 mod step;
@@ -53,6 +54,11 @@ enum Task {
     Lint,
     /// Runs every test, as root: they make network namespaces and load BPF programs.
     Test {
+        /// Runs the tests of the programs and of the hooks instead on Linux 6.1 and 6.12, in emulated machines.
+        ///
+        /// Needs Debian 12, whose kernels they are, and root only for packages that are missing.
+        #[arg(long, conflicts_with = "arguments")]
+        kernels: bool,
         /// Handed to `cargo test --workspace`: a part of the tests' names, or `--test control_plane`, and so on.
         #[arg(last = true, value_name = "ARGUMENT")]
         arguments: Vec<String>,
@@ -109,7 +115,8 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Setup => setup::run(&steps),
         Task::Build => build::run(&steps),
         Task::Lint => lint::run(&steps),
-        Task::Test { arguments } => test::run(&steps, &arguments),
+        Task::Test { kernels: true, .. } => kernels::run(&steps),
+        Task::Test { arguments, .. } => test::run(&steps, &arguments),
         Task::Demo { keep } => demo::run(&steps, keep),
         Task::Hostile(messages) => hostile::run(&steps, &messages),
         Task::Bench { benchmark } => bench::run(&steps, &benchmark),

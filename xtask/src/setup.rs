@@ -7,6 +7,7 @@ mod bpf_linker;
 mod cache;
 mod cargo_install;
 mod fuzzer;
+mod kernels;
 mod lint_tools;
 mod peers;
 mod programs;
@@ -16,13 +17,14 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+pub(crate) use self::kernels::Kernel;
 pub(crate) use self::lint_tools::LintTool;
 pub(crate) use self::programs::Program;
 
 use self::cache::Cache;
 use self::rust::Toolchain;
 use crate::step::Steps;
-use crate::{demo, test};
+use crate::{demo, kernels as machines, test};
 
 /// Something that a command cannot do without.
 pub(crate) enum Need {
@@ -36,13 +38,29 @@ pub(crate) enum Need {
     LintTools,
     /// The program that only `fuzz` runs.
     Fuzzer,
+    /// The kernels that only `test --kernels` runs.
+    Kernels,
 }
 
 /// Provides everything.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
-    let programs = [Need::Programs(test::PROGRAMS), Need::Programs(demo::PROGRAMS)];
-    provide(steps, &programs)?;
-    provide(steps, &[Need::Toolchain, Need::Peers, Need::LintTools, Need::Fuzzer])?;
+    let lists = [
+        test::PROGRAMS,
+        demo::PROGRAMS,
+        machines::PROGRAMS,
+        machines::GUEST_PROGRAMS,
+    ];
+    provide(steps, &lists.map(Need::Programs))?;
+    provide(
+        steps,
+        &[
+            Need::Toolchain,
+            Need::Peers,
+            Need::LintTools,
+            Need::Fuzzer,
+            Need::Kernels,
+        ],
+    )?;
     steps.say("everything is set up");
     Ok(())
 }
@@ -57,6 +75,7 @@ pub(crate) fn provide(steps: &Steps, needs: &[Need]) -> Result<()> {
             Need::Peers => peers::provide(steps, &cache)?,
             Need::LintTools => lint_tools::provide(steps, &cache)?,
             Need::Fuzzer => fuzzer::provide(steps, &cache)?,
+            Need::Kernels => kernels::provide(steps, &cache)?,
         }
     }
     Ok(())
@@ -76,4 +95,9 @@ pub(crate) fn peers_folder() -> Result<PathBuf> {
 /// The program `cargo-fuzz`, once it has been provided.
 pub(crate) fn fuzzer() -> Result<PathBuf> {
     Ok(fuzzer::program(&Cache::of_user()?))
+}
+
+/// The kernels besides the one that runs here, once they have been provided.
+pub(crate) fn kernels() -> Result<Vec<Kernel>> {
+    kernels::all(&Cache::of_user()?)
 }

@@ -30,13 +30,23 @@ fn fits_link(context: *mut c_void, by: usize) -> bool {
     unsafe { bpf_check_mtu(context, THIS_DEVICE, &mut mtu, by as i32, 0) == 0 }
 }
 
-/// Bytes as a helper takes them; it would refuse none, and more than 2,047.
-///
-/// Verifier: the length is bounded here, where it is used.
+/// Bytes as a helper takes them; it would refuse none.
 #[inline(always)]
 fn helper_argument(bytes: Stored<'_>) -> Option<(*mut c_void, u32)> {
-    let len = hide(bytes.len()) & Stored::LEN_MASK;
-    (len != 0).then_some((bytes.as_ptr().cast_mut().cast(), len as u32))
+    let len = helper_len(bytes.len(), Stored::LEN_MASK)?;
+    Some((bytes.as_ptr().cast_mut().cast(), len))
+}
+
+/// A length that a helper takes: more than 0, and at most `mask` + 1.
+///
+/// Verifier: bounded here, where it is used, and without a comparison: Linux 6.1 does not learn from `len != 0` that it is
+/// more than 0.
+#[inline(always)]
+fn helper_len(len: usize, mask: usize) -> Option<u32> {
+    if len == 0 {
+        return None;
+    }
+    Some((hide(len.wrapping_sub(1)) & mask) as u32 + 1)
 }
 
 /// A frame at an XDP hook.
@@ -61,15 +71,12 @@ impl XdpFrame {
     #[inline(always)]
     fn move_to_front(&mut self, from: usize, len: usize) -> Option<()> {
         let scratch = scratch()?;
-        let len = hide(len) & (SCRATCH_LEN - 1);
-        if len == 0 {
-            return None;
-        }
+        let len = helper_len(len, SCRATCH_LEN - 1)?;
         // SAFETY: `context` is the pointer that the kernel gave; no packet borrowed from `self` is alive; the scratch memory
-        // is longer than `len`.
+        // has as many bytes as `len` can say.
         unsafe {
-            let read = bpf_xdp_load_bytes(self.context.ctx, from as u32, scratch, len as u32);
-            let written = bpf_xdp_store_bytes(self.context.ctx, 0, scratch, len as u32);
+            let read = bpf_xdp_load_bytes(self.context.ctx, from as u32, scratch, len);
+            let written = bpf_xdp_store_bytes(self.context.ctx, 0, scratch, len);
             (read == 0 && written == 0).then_some(())
         }
     }

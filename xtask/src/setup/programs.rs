@@ -1,7 +1,7 @@
 //! Programs that come with the system: found on `PATH`, installed by apt-get where they are missing.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::{env, iter};
 
@@ -21,6 +21,16 @@ impl Program {
     /// `name` is what a shell would call.
     pub(crate) const fn new(name: &'static str, package: &'static str) -> Self {
         Self { name, package }
+    }
+
+    /// What a shell would call.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where the program is, once it has been provided.
+    pub(crate) fn find(&self) -> Result<PathBuf> {
+        find_on_path(self.name).with_context(|| format!("missing: {}", list(&[self])))
     }
 }
 
@@ -51,13 +61,18 @@ pub(crate) fn provide(steps: &Steps, programs: &[Program]) -> Result<()> {
 }
 
 fn install(steps: &Steps, packages: &[&str]) -> Result<()> {
-    steps
-        .run("update the list of packages", apt(&["apt-get", "update"]))
-        .context("packages are missing")?;
+    update_list(steps)?;
     steps.run(
         &format!("install {}", packages.join(", ")),
         apt(&install_command(packages)),
     )
+}
+
+/// Has apt-get learn which packages there are, which takes root.
+pub(super) fn update_list(steps: &Steps) -> Result<()> {
+    steps
+        .run("update the list of packages", apt(&["apt-get", "update"]))
+        .context("packages are missing")
 }
 
 fn install_command<'a>(packages: &[&'a str]) -> Vec<&'a str> {
@@ -79,11 +94,17 @@ fn find_missing(programs: &[Program]) -> Vec<&Program> {
 }
 
 fn is_on_path(program: &str) -> bool {
-    is_in(&env::var_os("PATH").unwrap_or_default(), program)
+    find_on_path(program).is_some()
 }
 
-fn is_in(path: &OsStr, program: &str) -> bool {
-    env::split_paths(path).any(|folder| Path::new(&folder).join(program).is_file())
+fn find_on_path(program: &str) -> Option<PathBuf> {
+    find_in(&env::var_os("PATH").unwrap_or_default(), program)
+}
+
+fn find_in(path: &OsStr, program: &str) -> Option<PathBuf> {
+    env::split_paths(path)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
 }
 
 fn list(programs: &[&Program]) -> String {
@@ -100,9 +121,9 @@ mod tests {
 
     #[test]
     fn a_program_is_looked_for_in_every_folder_of_the_path() {
-        assert!(is_in(OsStr::new("/nonexistent:/bin"), "sh"));
-        assert!(!is_in(OsStr::new("/nonexistent:/bin"), "no-such-program"));
-        assert!(!is_in(OsStr::new(""), "sh"));
+        assert_eq!(find_in(OsStr::new("/nonexistent:/bin"), "sh"), Some("/bin/sh".into()));
+        assert_eq!(find_in(OsStr::new("/nonexistent:/bin"), "no-such-program"), None);
+        assert_eq!(find_in(OsStr::new(""), "sh"), None);
     }
 
     #[test]
