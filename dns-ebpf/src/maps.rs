@@ -101,14 +101,16 @@ pub struct Bucket {
 /// How far beyond its beginning a record is ever read, checked or not: the farthest bytes of a set, rotated.
 const REACH: usize = 16 << 10;
 
+/// How many words a chunk has.
+pub const CHUNK_WORDS: usize = (CHUNK_LEN + REACH) / UNIT;
+
 /// A chunk: units of records, and as many bytes behind them as a record may reach.
-#[repr(C, align(8))]
-pub struct Chunk(pub [u8; CHUNK_LEN + REACH]);
+///
+/// No structure: Linux before 6.4 would look into one for a timer, and hold a map that is described to it by this type for
+/// another than one that is not.
+pub type Chunk = [u64; CHUNK_WORDS];
 
 const _: () = assert!(MAX_REACH <= REACH, "no record is read beyond its chunk");
-
-/// How many words a chunk has.
-pub const CHUNK_WORDS: usize = size_of::<Chunk>() / UNIT;
 
 /// The agent's promise that the tables are true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
