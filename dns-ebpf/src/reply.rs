@@ -41,8 +41,9 @@ pub fn write<F: Frame>(
     random: impl Fn() -> u32,
 ) -> Result<Outcome, Pass> {
     let len = match verdict.content {
-        Content::Set(_, set) => usize::from(set.len),
-        Content::Soa(_) => SOA_LEN,
+        Content::Set(_) => usize::from(verdict.set.len),
+        Content::Made(_) if verdict.made.address().is_some() => A_LEN,
+        Content::Made(_) => SOA_LEN,
     };
     // Verifier: hidden, or all that follows would be walked through once for each content.
     let len = forget(len) & Stored::LEN_MASK;
@@ -57,7 +58,7 @@ pub fn write<F: Frame>(
     // None of these fails: the query was read in full and the room was made.
     write_message(frame, query, verdict, len, random).ok_or(Pass::NoRoom)?;
     write_headers(frame.packet_mut(), query, UDP_LEN + reply_len).ok_or(Pass::NoRoom)?;
-    write_checksum(frame, query, verdict.content, completion).ok_or(Pass::NoRoom)?;
+    write_checksum(frame, query, &verdict, completion).ok_or(Pass::NoRoom)?;
     Ok(Outcome::Answered(Kind::of(query.qtype), verdict.rcode))
 }
 
@@ -77,8 +78,11 @@ fn write_message<F: Frame>(
 ) -> Option<()> {
     let at = query.message_at() + query.question_end();
     match verdict.content {
-        Content::Set(record, set) => write_set(frame, bound(at), record, set, query.qtype, random)?,
-        Content::Soa(zone) => write_soa(&mut frame.packet_mut(), at, query, zone)?,
+        Content::Set(record) => write_set(frame, bound(at), record, verdict.set, query.qtype, random)?,
+        Content::Made(zone) => match verdict.made.address() {
+            Some(address) => write_ipv4_address(&mut frame.packet_mut(), at, zone, address)?,
+            None => write_soa(&mut frame.packet_mut(), at, query, zone)?,
+        },
     }
     let mut frame = frame.packet_mut();
     if query.opt.exists() {
@@ -167,6 +171,19 @@ fn write_soa(frame: &mut PacketMut<'_>, at: usize, query: &Query, zone: &Zone) -
         data_len: Be16::new(size_of::<SoaData>() as u16),
     };
     frame.write_two(bound(at), record, data)
+}
+
+/// An A record of the name asked for.
+#[inline(always)]
+fn write_ipv4_address(frame: &mut PacketMut<'_>, at: usize, zone: &Zone, address: u32) -> Option<()> {
+    let record = Record {
+        name: Be16::new(POINTER | DNS_HEADER_LEN as u16),
+        rtype: Be16::new(TYPE_A as u16),
+        class: Be16::new(CLASS_IN),
+        ttl: Be32::new(zone.ttl),
+        data_len: Be16::new(size_of::<u32>() as u16),
+    };
+    frame.write_two(bound(at), record, address.to_be_bytes())
 }
 
 /// The OPT record: the requestor's size again, of the flags the upper byte, and the client's cookie as it came.
@@ -311,7 +328,7 @@ fn completion<F: Frame>(packet: Packet<'_>, query: &Query) -> Option<Completion>
 /// Where the transmitter completes it, it gets the pseudo-header's sum. Else none for IPv4 (RFC 768), and the whole sum
 /// for IPv6, which must have one (RFC 8200, 8.1).
 #[inline(always)]
-fn write_checksum<F: Frame>(frame: &mut F, query: &Query, content: Content<'_>, completion: Completion) -> Option<()> {
+fn write_checksum<F: Frame>(frame: &mut F, query: &Query, verdict: &Verdict<'_>, completion: Completion) -> Option<()> {
     let udp_at = query.udp_at();
     let checksum_at = bound(udp_at + 6);
     let waiting = match completion {
@@ -326,7 +343,7 @@ fn write_checksum<F: Frame>(frame: &mut F, query: &Query, content: Content<'_>, 
     let checksum = match query.is_ipv4() {
         _ if waiting => fold(pseudo_header(frame.packet(), query)?),
         true => return Some(()),
-        false => !fold(pseudo_header(frame.packet(), query)? + sum_reply(frame.packet(), query, content)?),
+        false => !fold(pseudo_header(frame.packet(), query)? + sum_reply(frame.packet(), query, verdict)?),
     };
     let checksum = if checksum == 0 { 0xffff } else { checksum };
     frame.packet_mut().write(checksum_at, checksum.to_ne_bytes())
@@ -360,14 +377,14 @@ fn halves(word: u64) -> u64 {
 
 /// The sum of a reply from the UDP header on. That of a set is not summed again: its record has it.
 #[inline(always)]
-fn sum_reply(packet: Packet<'_>, query: &Query, content: Content<'_>) -> Option<u64> {
+fn sum_reply(packet: Packet<'_>, query: &Query, verdict: &Verdict<'_>) -> Option<u64> {
     /// Words of the longest SOA and OPT records.
     const MAX_TAIL_WORDS: usize = (SOA_LEN + MAX_OPT_LEN).div_ceil(8);
     let udp_at = query.udp_at();
     let question_len = UDP_LEN + query.question_end();
-    let (set_len, set_sum) = match content {
-        Content::Set(_, set) => (bound_set(set), set.sum),
-        Content::Soa(_) => (0, 0),
+    let (set_len, set_sum) = match verdict.content {
+        Content::Set(_) => (bound_set(verdict.set), verdict.set.sum),
+        Content::Made(_) => (0, 0),
     };
     let tail_at = udp_at + question_len + set_len;
     let tail = fold(sum::<MAX_TAIL_WORDS>(

@@ -39,7 +39,11 @@ pub trait Words {
 }
 
 /// A name that can be read at any byte.
-pub trait NameBytes: Words {
+pub trait NameBytes: Words + Sized {
+    /// The name that begins with its label at `at`.
+    #[must_use]
+    fn suffix(&self, at: usize) -> Self;
+
     /// The byte at `at`.
     fn byte_at(&self, at: usize) -> Option<u8>;
 
@@ -151,6 +155,10 @@ impl Words for &[u8] {
 }
 
 impl NameBytes for &[u8] {
+    fn suffix(&self, at: usize) -> Self {
+        self.get(at..).unwrap_or_default()
+    }
+
     fn byte_at(&self, at: usize) -> Option<u8> {
         self.get(at).copied()
     }

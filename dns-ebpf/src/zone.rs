@@ -43,11 +43,11 @@ pub struct Zone {
 pub mod denial {
     /// Names that are not in the tables are denied, but for those that the other bits name.
     pub const ALL: u32 = 1;
-    /// Not so names below `pod`: an address makes one (`pods insecure`).
+    /// Below `pod` and the name of a namespace, an address makes a name (`pods insecure`).
     pub const PODS: u32 = 2;
-    /// Not so names below `pod` of four or more labels, which may stand for that of their last three (`pods verified`).
+    /// Not denied are names below `pod` of four or more labels, which may stand for that of their last three (`pods verified`).
     pub const DEEP_PODS: u32 = 4;
-    /// Not so names of six or more labels, which may be of a topology zone (`zonal`).
+    /// Not denied are names of six or more labels, which may be of a topology zone (`zonal`).
     pub const ZONAL: u32 = 8;
 }
 
@@ -95,13 +95,23 @@ impl Zone {
         difference == 0
     }
 
-    /// Says whether a name that ends by the zone and is not in the tables certainly does not exist.
+    /// Says what a name that ends by the zone looks like.
     #[inline(always)]
-    pub fn check_absence(&self, name: &impl NameBytes) -> Result<(), Pass> {
-        let shape = Shape::read(name, name.name_len().wrapping_sub(self.len as usize))?;
-        let last = fold(name.half_word_at(shape.last).unwrap_or(0).to_le());
-        let is_uncertain = match last {
-            POD => self.denial & shape.deep_pods() != 0,
+    pub fn shape(&self, name: &impl NameBytes) -> Result<Shape, Pass> {
+        Shape::read(name, name.name_len().wrapping_sub(self.len as usize))
+    }
+
+    /// Says whether a name of this shape is one of those that an address makes, if its namespace exists.
+    #[inline(always)]
+    pub fn has_pods(&self, shape: &Shape) -> bool {
+        self.denial & denial::PODS != 0 && shape.top == POD && (3..=5).contains(&shape.labels)
+    }
+
+    /// Says whether a name of this shape that is not in the tables certainly does not exist.
+    #[inline(always)]
+    pub fn check_absence(&self, name: &impl NameBytes, shape: &Shape) -> Result<(), Pass> {
+        let is_uncertain = match shape.top {
+            POD => self.denial & denial::DEEP_PODS != 0 && shape.labels >= 4,
             SVC if shape.labels == 5 => may_be_port(name),
             _ => false,
         };
@@ -165,28 +175,24 @@ fn may_be_port(name: &impl NameBytes) -> bool {
 }
 
 /// What the labels left of a zone are like.
-struct Shape {
+#[derive(Clone, Copy)]
+pub struct Shape {
     /// How many there are.
     labels: usize,
-    /// Where the last begins.
-    last: usize,
+    /// The first four bytes of the last, as [`fold`] leaves them.
+    top: u32,
+    /// Where the last but one begins, if there is one: below `pod` and `svc`, that of the namespace.
+    pub namespace_at: usize,
+    /// Where the last but two begins, if there is one.
+    pub object_at: usize,
 }
 
 impl Shape {
-    /// Which of [`denial`]'s bits concern it if it lies below `pod`.
-    #[inline(always)]
-    fn deep_pods(&self) -> u32 {
-        if self.labels >= 4 {
-            denial::PODS | denial::DEEP_PODS
-        } else {
-            denial::PODS
-        }
-    }
-
     /// Walks over the labels before byte `end`. A name is not one unless they end just there.
     #[inline(always)]
     fn read(name: &impl NameBytes, end: usize) -> Result<Self, Pass> {
-        let (mut at, mut last, mut labels) = (0, 0, 0);
+        let (mut at, mut labels) = (0, 0);
+        let [mut last, mut namespace_at, mut object_at] = [0; 3].map(forget);
         for _ in 0..MAX_LABELS {
             if at >= end {
                 break;
@@ -195,15 +201,77 @@ impl Shape {
             if !(1..=63).contains(&len) {
                 return Err(Pass::Malformed);
             }
-            last = at;
+            (object_at, namespace_at, last) = (namespace_at, last, at);
             // Verifier: hidden, or all that follows would be walked through once for each number of labels.
             at = hide(at + 1 + len) & 0x1ff;
             labels = forget(labels + 1) & 0x1f;
         }
         match () {
-            () if at == end => Ok(Self { labels, last }),
+            () if at == end => Ok(Self {
+                labels,
+                top: fold(name.half_word_at(last).unwrap_or(0).to_le()),
+                namespace_at: forget(namespace_at),
+                object_at: forget(object_at),
+            }),
             () if at < end => Err(Pass::Uncertain),
             () => Err(Pass::Malformed),
         }
     }
+}
+
+/// Reads the IPv4 address that the label at `at` spells with dashes, such as `10-1-2-3`, in the strict form (no leading
+/// zeros); `None` where it spells no address of any kind.
+///
+/// What may be an IPv6 address is left to others: labels that are longer than any IPv4 address, or have dots, colons, seven
+/// dashes, or dashes without anything between.
+#[inline(always)]
+pub fn dashed_ipv4(name: &impl NameBytes, at: usize) -> Result<Option<u32>, Pass> {
+    const MAX_LEN: usize = b"255-255-255-255".len();
+    let at = hide(at);
+    let len = hide(usize::from(name.byte_at(at).ok_or(Pass::Malformed)?));
+    if len > MAX_LEN {
+        return Err(Pass::Uncertain);
+    }
+    // Verifier: without a branch on any byte, since each would double the ways to walk. The flags are 0 or 1.
+    let (mut address, mut octet, mut dashes) = (0, 0, 0);
+    let (mut is_wrong, mut may_be_ipv6) = (0, 0);
+    let (mut was_digit, mut was_dash) = (0, 1);
+    for index in 0..MAX_LEN {
+        if index >= len {
+            break;
+        }
+        let byte = usize::from(name.byte_at(at + 1 + index).ok_or(Pass::Malformed)?);
+        // Digits are the bytes 0x30 to 0x39.
+        let digit = byte ^ usize::from(b'0');
+        let is_digit = is_less(digit, 10);
+        let is_dash = is_equal(byte, b'-');
+        let has_leading_zero = is_digit & was_digit & is_less(octet, 1);
+        address = address << (8 * is_dash) | octet * is_dash;
+        octet = (octet * 10 + digit) * is_digit;
+        dashes += is_dash;
+        is_wrong |= has_leading_zero | is_less(255, octet) | 1 ^ (is_digit | is_dash);
+        may_be_ipv6 |= is_dash & was_dash | is_equal(byte, b'.') | is_equal(byte, b':');
+        (was_digit, was_dash) = (is_digit, is_dash);
+    }
+    // Verifier: or what follows would be walked through once for each length.
+    let (is_wrong, dashes) = (forget(is_wrong), forget(dashes));
+    if forget(may_be_ipv6 | was_dash) != 0 || dashes == 7 {
+        return Err(Pass::Uncertain);
+    }
+    let address = forget(address << 8 | octet) as u32;
+    Ok((dashes == 3 && is_wrong == 0).then_some(address))
+}
+
+/// 1 where `one` is less than `other`, or else 0. Both are less than half of what there is.
+///
+/// Verifier: hidden twice, since the compiler makes a branch of a bit that it knows to be one, computed or used.
+#[inline(always)]
+fn is_less(one: usize, other: usize) -> usize {
+    hide(hide(one.wrapping_sub(other)) >> (usize::BITS - 1))
+}
+
+/// 1 where both are equal, or else 0.
+#[inline(always)]
+fn is_equal(one: usize, other: u8) -> usize {
+    is_less(one ^ usize::from(other), 1)
 }

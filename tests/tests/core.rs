@@ -245,12 +245,23 @@ fn name() -> impl Strategy<Value = String> {
         5 => below(some(label().boxed(), 0..4).boxed()),
         1 => some(label().boxed(), 12..20),
     ];
+    // Whatever is an address, or almost one.
+    let dashed = prop_oneof![
+        2 => address().prop_map(|address| address.to_string().replace(['.', ':'], "-")),
+        2 => "([0-9]{1,3}-){3}[0-9]{1,3}",
+        2 => "(25[0-9]|0|10|-?)-?(25[0-9]|0|1)-?(25[0-9]|00|1)-(25[0-9]|0|01|1-?)",
+        1 => "[0-9a-f:.-]{1,20}",
+    ];
+    let pod = (some(label().boxed(), 0..4), dashed, any_of(NAMESPACES));
     let zone = || prop_oneof![3 => Just(ZONES[0]), 1 => any_of(ZONES)];
     let service = || (any_of(NAMES), any_of(NAMESPACES), zone());
     prop_oneof![
         5 => service().prop_map(|(name, namespace, zone)| format!("{name}.{namespace}.svc.{zone}")),
         3 => (label(), service())
             .prop_map(|(label, (name, namespace, zone))| format!("{label}.{name}.{namespace}.svc.{zone}")),
+        3 => (pod, zone()).prop_map(|((left, dashed, namespace), zone)| {
+            format!("{left}.{dashed}.{namespace}.pod.{zone}").trim_matches('.').replace("..", ".")
+        }),
         6 => (left, any_of(ZONES)).prop_map(|(left, zone)| format!("{left}.{zone}").trim_matches('.').to_owned()),
         2 => address().prop_map(|address| reverse_name(address).to_string()),
         1 => address().prop_map(|address| format!("x.{}", reverse_name(address))),

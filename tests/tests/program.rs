@@ -47,6 +47,7 @@ impl Both {
         both.put(SIX, None, Some(IPV6));
         both.put(DUAL, Some(IPV4), Some(IPV6));
         both.put(&longest(), Some(IPV4), Some(IPV6));
+        both.put("default.pod.cluster.local", None, None);
         both
     }
 
@@ -131,6 +132,57 @@ fn answers_are_written_as_coredns_means_them() {
                 (header, &records[..]),
                 "{name} {qtype}"
             );
+        }
+    }
+}
+
+/// What is left to others is among [`passing`].
+#[test]
+fn an_address_below_a_namespace_is_the_name_of_a_pod() {
+    let both = Both::new();
+    let exists = |name: &str, address: [u8; 4]| {
+        let question_len = wire_name(name).len() + 4;
+        for family in Family::ALL {
+            let message = both.ask(&Query::new(name, TYPE_A), &[], family);
+            let a = [&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4], &address[..]].concat();
+            let header = [0x85, 0, 0, 1, 0, 1, 0, 0, 0, 0];
+            assert_eq!(parts(&message, question_len), (header, &a[..]), "{name}");
+            for qtype in [TYPE_AAAA, 16, 65] {
+                let message = both.ask(&Query::new(name, qtype), &[], family);
+                let header = [0x85, 0, 0, 1, 0, 0, 0, 1, 0, 0];
+                assert_eq!(parts(&message, question_len), (header, &soa(name)[..]), "{name}");
+            }
+        }
+    };
+    for (name, address) in [
+        ("10-1-2-3", [10, 1, 2, 3]),
+        ("0-0-0-0", [0, 0, 0, 0]),
+        ("255-255-255-255", [255, 255, 255, 255]),
+        ("100-20-3-199", [100, 20, 3, 199]),
+        ("x.10-1-2-3", [10, 1, 2, 3]),
+        ("x.y.10-1-2-3", [10, 1, 2, 3]),
+    ] {
+        exists(&format!("{name}.default.pod.cluster.local"), address);
+    }
+    exists("10-1-2-3.DEFAULT.Pod.cluster.local", [10, 1, 2, 3]);
+    for name in [
+        "10-1-2-3.ghost",
+        "x.y.z.10-1-2-3.default",
+        "10-1-2.default",
+        "10-1-2-3-4.default",
+        "10-1-2-256.default",
+        "10-1-2-1000.default",
+        "999999999999999.default",
+        "10-01-2-3.default",
+        "00-1-2-3.default",
+        "10-1-2-x.default",
+        "web.default",
+    ] {
+        let name = format!("{name}.pod.cluster.local");
+        for family in Family::ALL {
+            let message = both.ask(&Query::new(&name, TYPE_A), &[], family);
+            let header = [0x85, 3, 0, 1, 0, 0, 0, 1, 0, 0];
+            assert_eq!(parts(&message, wire_name(&name).len() + 4), (header, &soa(&name)[..]), "{name}");
         }
     }
 }
@@ -496,9 +548,14 @@ fn passing() -> Vec<(&'static str, Pass, Vec<u8>)> {
             named(wire_name("web.default.svc.mycluster.local")),
         ),
         (
-            "a Pod",
+            "a Pod by what may be an IPv6 address",
             Pass::Uncertain,
-            named(wire_name("10-0-0-1.default.pod.cluster.local")),
+            named(wire_name("fd00--1.default.pod.cluster.local")),
+        ),
+        (
+            "a port of a Pod",
+            Pass::NotHeld,
+            Query::new("10-0-0-1.default.pod.cluster.local", 33).frame(Family::V4),
         ),
         (
             "a port without underscores",
