@@ -147,14 +147,22 @@ impl HostTables {
 
     /// Runs the core on a frame with this much room before and behind it, and returns what became of it.
     pub fn answer(&self, frame: &[u8], before: usize, behind: usize) -> (Outcome, Vec<u8>) {
-        let mut buffer = [&vec![0; before], frame, &vec![0; behind]].concat();
-        let memory = MemoryFrame::new(&mut buffer, before..before + frame.len(), false);
-        self.answer_in(memory)
+        answer_over(&self.maps(), frame, before, behind)
     }
 
     /// Runs the core on a frame, and returns what became of it.
-    pub fn answer_in(&self, mut memory: MemoryFrame<'_>) -> (Outcome, Vec<u8>) {
-        let outcome = answer(&mut memory, &self.maps());
-        (outcome, memory.bytes().to_vec())
+    pub fn answer_in(&self, memory: MemoryFrame<'_>) -> (Outcome, Vec<u8>) {
+        run(&self.maps(), memory)
     }
+}
+
+/// The same as [`HostTables::answer`], over maps that are at hand.
+pub fn answer_over(maps: &MemoryMaps<'_>, frame: &[u8], before: usize, behind: usize) -> (Outcome, Vec<u8>) {
+    let mut buffer = [&vec![0; before], frame, &vec![0; behind]].concat();
+    run(maps, MemoryFrame::new(&mut buffer, before..before + frame.len(), false))
+}
+
+fn run(maps: &MemoryMaps<'_>, mut memory: MemoryFrame<'_>) -> (Outcome, Vec<u8>) {
+    let outcome = answer(&mut memory, maps);
+    (outcome, memory.bytes().to_vec())
 }

@@ -182,7 +182,11 @@ fn an_address_below_a_namespace_is_the_name_of_a_pod() {
         for family in Family::ALL {
             let message = both.ask(&Query::new(&name, TYPE_A), &[], family);
             let header = [0x85, 3, 0, 1, 0, 0, 0, 1, 0, 0];
-            assert_eq!(parts(&message, wire_name(&name).len() + 4), (header, &soa(&name)[..]), "{name}");
+            assert_eq!(
+                parts(&message, wire_name(&name).len() + 4),
+                (header, &soa(&name)[..]),
+                "{name}"
+            );
         }
     }
 }

@@ -57,6 +57,16 @@ impl Meaning {
         })
     }
 
+    /// The same with its records in lower case, since letter case makes no difference to names (RFC 4343).
+    #[must_use]
+    pub fn without_case(mut self) -> Self {
+        for section in &mut self.records {
+            section.iter_mut().for_each(|record| record.make_ascii_lowercase());
+            section.sort();
+        }
+        self
+    }
+
     /// Says whether another reply means the same. Replies that are both truncated need not hold the same records.
     pub fn agrees(&self, other: &Meaning) -> bool {
         match self.is_truncated() && other.is_truncated() {
