@@ -16,7 +16,6 @@ use core::ptr::{addr_of, read_volatile};
 use core::sync::atomic::AtomicU64;
 
 use crate::outcome::{Outcome, Pass};
-use crate::packet::hide;
 use crate::record::{MAX_REACH, StoredRecord};
 use crate::words::{HashKeys, Words, equal, hash};
 use crate::zone::Zone;
@@ -335,25 +334,17 @@ pub fn find(maps: &impl Maps, name: &impl Words) -> Result<Option<StoredRecord>,
     Ok(None)
 }
 
-/// The record that a tag leads to in a bucket, or 0. Without a branch for each slot: tags are unique in a bucket.
+/// The record that a tag leads to in a bucket, or 0.
 #[inline(always)]
 fn candidate(bucket: *const Bucket, tag: u32) -> Handle {
-    let mut handle = 0;
     for slot in 0..SLOTS {
         // SAFETY: `Maps` promises that the bucket is aligned and readable; volatile, since it may change.
         let slot = unsafe { read_volatile(addr_of!((*bucket).slots[slot])) };
-        handle |= slot.record() & is_same(slot.tag(), tag);
+        if slot.tag() == tag {
+            return slot.record();
+        }
     }
-    handle
-}
-
-/// All bits where both are the same, or none.
-///
-/// Verifier: computed without a branch, and hidden, so that none is made of it. Each branch would double the ways to walk.
-#[inline(always)]
-fn is_same(one: u32, other: u32) -> u32 {
-    let beyond = hide((u64::from(one ^ other)).wrapping_sub(1) as usize) >> 32;
-    beyond as u32
+    0
 }
 
 /// The record of a handle; `None` where there is no such chunk.

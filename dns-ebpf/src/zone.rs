@@ -192,7 +192,7 @@ impl Shape {
     #[inline(always)]
     fn read(name: &impl NameBytes, end: usize) -> Result<Self, Pass> {
         let (mut at, mut labels) = (0, 0);
-        let [mut last, mut namespace_at, mut object_at] = [0; 3].map(forget);
+        let [mut last, mut namespace_at, mut object_at] = [0; 3];
         for _ in 0..MAX_LABELS {
             if at >= end {
                 break;
@@ -202,16 +202,17 @@ impl Shape {
                 return Err(Pass::Malformed);
             }
             (object_at, namespace_at, last) = (namespace_at, last, at);
-            // Verifier: hidden, or all that follows would be walked through once for each number of labels.
-            at = hide(at + 1 + len) & 0x1ff;
-            labels = forget(labels + 1) & 0x1f;
+            at += 1 + len;
+            labels += 1;
         }
+        // Verifier: or all that follows would be walked through once for each number of labels.
+        let [at, labels, last, namespace_at, object_at] = [at, labels, last, namespace_at, object_at].map(forget);
         match () {
             () if at == end => Ok(Self {
                 labels,
                 top: fold(name.half_word_at(last).unwrap_or(0).to_le()),
-                namespace_at: forget(namespace_at),
-                object_at: forget(object_at),
+                namespace_at,
+                object_at,
             }),
             () if at < end => Err(Pass::Uncertain),
             () => Err(Pass::Malformed),

@@ -13,6 +13,7 @@ use dns_userspace::kernel::zones::{self, KernelZone};
 use dns_userspace::name::Name;
 use dns_userspace::zone::ZoneTable;
 
+use crate::empty;
 use crate::frames::DNS_SERVICE;
 
 /// The longest reply that a test expects.
@@ -138,20 +139,40 @@ impl Programs {
     }
 
     fn test_run(&self, hook: Hook, frame: &[u8], out: &mut [u8]) -> Result<TestRunResult> {
-        let options = TestRunOptions {
-            data_in: Some(frame),
-            data_out: Some(out),
-            ..TestRunOptions::new()
-        };
-        let program = self
-            .ebpf
-            .program(hook.program())
-            .context("the program is in the object")?;
-        Ok(match hook {
-            Hook::Tc => <&SchedClassifier>::try_from(program)?.test_run(options)?,
-            Hook::Xdp | Hook::XdpVeth => <&Xdp>::try_from(program)?.test_run(options)?,
-        })
+        test_run(&self.ebpf, hook.program(), hook, frame, out)
     }
+}
+
+/// Runs programs that do nothing.
+pub struct Floor(Ebpf);
+
+impl Floor {
+    /// Loads them.
+    pub fn load() -> Result<Self> {
+        empty::load().map(Self)
+    }
+
+    /// How long it takes to run none on a frame.
+    pub fn timed(&self, hook: Hook, frame: &[u8]) -> Result<Duration> {
+        let program = match hook {
+            Hook::Tc => empty::TC,
+            Hook::Xdp | Hook::XdpVeth => empty::XDP,
+        };
+        Ok(test_run(&self.0, program, hook, frame, &mut [0; MAX_FRAME])?.duration)
+    }
+}
+
+fn test_run(ebpf: &Ebpf, program: &str, hook: Hook, frame: &[u8], out: &mut [u8]) -> Result<TestRunResult> {
+    let options = TestRunOptions {
+        data_in: Some(frame),
+        data_out: Some(out),
+        ..TestRunOptions::new()
+    };
+    let program = ebpf.program(program).context("the program is in the object")?;
+    Ok(match hook {
+        Hook::Tc => <&SchedClassifier>::try_from(program)?.test_run(options)?,
+        Hook::Xdp | Hook::XdpVeth => <&Xdp>::try_from(program)?.test_run(options)?,
+    })
 }
 
 fn load(ebpf: &mut Ebpf, hook: Hook) -> Result<()> {

@@ -135,7 +135,7 @@ fn a_foreign_xdp_program_is_named_and_never_replaced() -> Result<()> {
     let other = stage.node.add_pod(&PodSpec::new("other", 6))?;
     let link = stage.pod.node_link();
     let mut foreign = empty::load()?;
-    let program: &mut Xdp = foreign.program_mut(empty::NAME).context("not loaded")?.try_into()?;
+    let program: &mut Xdp = foreign.program_mut(empty::XDP).context("not loaded")?.try_into()?;
     let name = CString::new(link)?;
     stage
         .node()
@@ -147,7 +147,7 @@ fn a_foreign_xdp_program_is_named_and_never_replaced() -> Result<()> {
     let id = program.info()?.id();
     let refusal = format!(
         "{link}: not attached: it already has XDP program {id} `{}`; kxdns does not replace it: detach it, or use",
-        empty::NAME
+        empty::XDP
     );
     agent.await_output(&refusal, LIMIT)?;
     let socket = other.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;

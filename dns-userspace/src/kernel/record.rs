@@ -90,18 +90,10 @@ impl Layout {
     }
 
     fn finish(mut self, name: &Name, zone: u8, special: u16, held: [Held; 5]) -> Record {
-        // The longest first: a shorter one may be a part of it.
-        let mut order: Vec<usize> = (0..held.len()).collect();
-        order.sort_by_key(|index| match &held[*index] {
-            Held::Set { bytes, .. } => usize::MAX - bytes.len(),
-            _ => usize::MAX,
-        });
         let count = held.iter().filter(|held| self.fits(held)).count();
         let bytes_at = self.sets_at + count * size_of::<Set>();
-        let mut codes = [Code::PASS; 5];
-        for index in order {
-            codes[index] = self.add(&held[index], bytes_at);
-        }
+        // In this order the addresses, which are asked for most, stand close behind the name.
+        let codes = held.each_ref().map(|held| self.add(held, bytes_at));
         let header = Header {
             // A name is at most 255 bytes long, and so are the codes of the special types.
             name_len: name.as_wire().len() as u8,

@@ -1,14 +1,14 @@
-//! How long the programs take: nanoseconds by test run, above an XDP program that does nothing.
+//! How long the programs take: nanoseconds by test run, above a program of the same type that does nothing.
 //!
-//! Each run is one packet, so that every one of them sees the query (a repeated run would see its own reply). Cases take
-//! turns, so that a slow moment of the machine hits all of them.
+//! Each run is one packet, so that every one of them sees the query (a repeated run would see its own reply). A case has
+//! several runs in a row, in which caches stay warm, and the cases take turns, so that a slow moment of the machine hits all of
+//! them.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use clap::Parser;
 use dns_userspace::cluster::Event;
 use dns_userspace::cluster::object::{Endpoint, EndpointSlice, Kind, Object, ObjectKey, Port, Reach, Service};
@@ -17,14 +17,15 @@ use dns_userspace::kernel::zones::KernelZone;
 use dns_userspace::name::Name;
 use dns_userspace::rules::Options;
 use dns_userspace::zone::ZoneTable;
-use kxdns_tests::empty;
 use kxdns_tests::frames::{Family, Query, ones_sum, pseudo_header};
-use kxdns_tests::program::{Hook, Programs};
+use kxdns_tests::program::{Floor, Hook, Programs};
 use kxdns_tests::tables::{addresses, zone_table};
 
 /// How many Services there are, each with a name, a port's name and an address's.
 const NAMES: usize = 100_000;
-const ROUNDS: usize = 3_000;
+const ROUNDS: usize = 4;
+/// How many runs a case has in a row: each of 1,000 names comes several times.
+const RUNS: usize = 5_000;
 /// Where the UDP header stands in an IPv4 frame.
 const UDP_AT: usize = 14 + 20;
 const ADDRESS: [u8; 4] = [10, 107, 37, 188];
@@ -49,7 +50,10 @@ fn main() -> Result<()> {
     let Arguments { kxdns: _ } = Arguments::parse();
     let programs = fill()?;
     let cases = cases();
-    println!("nanoseconds above an empty program, {NAMES} Services in the maps, {ROUNDS} runs: lowest / median");
+    println!(
+        "nanoseconds above an empty program, {NAMES} Services in the maps, {} runs: lowest / median",
+        ROUNDS * RUNS
+    );
     for hook in Hook::ALL {
         let (verified, instructions) = programs.instructions(hook)?;
         println!("\n{hook:?}: {instructions} instructions, {verified} verified");
@@ -210,28 +214,24 @@ fn cases() -> Vec<Case> {
 
 /// The lowest and the median of each case.
 fn measure(programs: &Programs, hook: Hook, cases: &[Case]) -> Result<Vec<[i128; 2]>> {
-    let empty = empty::load()?;
-    let empty: &Xdp = empty.program(empty::NAME).context("loaded")?.try_into()?;
-    let mut samples = vec![Vec::with_capacity(ROUNDS); cases.len() + 1];
+    let floor = Floor::load()?;
+    let mut floor_samples = Vec::with_capacity(ROUNDS * RUNS);
+    let mut samples = vec![Vec::with_capacity(ROUNDS * RUNS); cases.len()];
     for round in 0..ROUNDS {
-        for (case, samples) in cases.iter().zip(&mut samples[1..]) {
-            let frame = &case.frames[round * 7919 % case.frames.len()];
-            let (visit, duration) = programs.timed(hook, frame)?;
-            ensure!(visit.answered == case.answered, "{}: {visit:?}", case.what);
-            samples.push(duration);
+        for (case, samples) in cases.iter().zip(&mut samples) {
+            for run in 0..RUNS {
+                let frame = &case.frames[(round * RUNS + run) * 7919 % case.frames.len()];
+                let (visit, duration) = programs.timed(hook, frame)?;
+                ensure!(visit.answered == case.answered, "{}: {visit:?}", case.what);
+                samples.push(duration);
+            }
         }
-        let frame = &cases[0].frames[0];
-        samples[0].push(
-            empty
-                .test_run(TestRunOptions {
-                    data_in: Some(frame),
-                    ..TestRunOptions::new()
-                })?
-                .duration,
-        );
+        for _ in 0..RUNS {
+            floor_samples.push(floor.timed(hook, &cases[0].frames[0])?);
+        }
     }
-    let mut figures = samples.iter_mut().map(|samples| lowest_and_median(samples));
-    let floor = figures.next().unwrap_or_default();
+    let floor = lowest_and_median(&mut floor_samples);
+    let figures = samples.iter_mut().map(|samples| lowest_and_median(samples));
     Ok(figures
         .map(|figure| [figure[0] - floor[0], figure[1] - floor[1]])
         .collect())
