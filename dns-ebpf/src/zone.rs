@@ -247,7 +247,7 @@ pub fn dashed_ipv4(name: &impl NameBytes, at: usize) -> Result<Option<u32>, Pass
         let is_digit = is_less(digit, 10);
         let is_dash = is_equal(byte, b'-');
         let has_leading_zero = is_digit & was_digit & is_less(octet, 1);
-        address = address << (8 * is_dash) | octet * is_dash;
+        address = (address << (8 * is_dash)) | (octet * is_dash);
         octet = (octet * 10 + digit) * is_digit;
         dashes += is_dash;
         is_wrong |= has_leading_zero | is_less(255, octet) | 1 ^ (is_digit | is_dash);
