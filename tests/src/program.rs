@@ -73,7 +73,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Loads every program, over empty tables that serve the DNS Service, synced and under a lease of an hour.
+    /// Loads every program, over empty tables that serve the DNS Service, synced and under a lease of a day, longer than any run.
     pub fn load() -> Result<Self> {
         let mut ebpf = object::open(false)?;
         for hook in Hook::ALL {
@@ -81,7 +81,7 @@ impl Programs {
         }
         let mut tables = Tables::take(&mut ebpf)?;
         tables.serve(&[IpAddr::V4(DNS_SERVICE.0), IpAddr::V6(DNS_SERVICE.1)])?;
-        tables.renew(Duration::from_secs(3600), true)?;
+        tables.renew(Duration::from_secs(86_400), true)?;
         let counts = Counts::take(&mut ebpf)?;
         Ok(Self { ebpf, tables, counts })
     }
