@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::cli::Run;
 use crate::collect::{AgentMetrics, KernelCollector};
+use crate::corefile::ZonePlan;
 use crate::kernel::hook::AttachMode;
 use crate::kernel::maps::{Counts, Tables};
 use crate::kernel::pins::Pins;
@@ -163,12 +164,13 @@ fn start_kernel_side(
     Ok(Some((side, pins)))
 }
 
-/// Says from which zones the kernel answers, and why not from the others.
+/// Says what the kernel answers of each zone, and why no more.
 fn tell_plan(settings: &Settings) {
     for plan in &settings.plan {
-        match &plan.verdict {
-            Ok(()) => info!("the kernel answers from {}", plan.zone),
-            Err(reason) => warn!("the kernel answers nothing from {}: {reason}", plan.zone),
+        let ZonePlan { zone, verdict } = plan;
+        match plan.is_passed() {
+            false => info!("the kernel answers from {zone}: {verdict}"),
+            true => warn!("the kernel answers from {zone}: {verdict}"),
         }
     }
 }

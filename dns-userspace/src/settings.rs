@@ -10,7 +10,7 @@ use dns_ebpf::maps::SERVED;
 
 use crate::cli::Run;
 use crate::cluster::object::{IMPORT_NAME, Kind};
-use crate::corefile::{ApiServer, Config, Kubernetes, ServerBlock, ZonePlan, is_reverse};
+use crate::corefile::{self, ApiServer, Config, Kubernetes, Reason, ServerBlock, ZonePlan, is_reverse};
 use crate::kernel::{self, zones::KernelZone};
 use crate::name::Name;
 use crate::rules::Options;
@@ -27,7 +27,7 @@ pub struct Settings {
     pub zone_options: ZoneOptions,
     /// The objects that their names are made of.
     pub resources: Vec<Resource>,
-    /// What the kernel may answer of each of the Corefile's forward zones.
+    /// What the kernel may answer of each of the Corefile's zones.
     pub plan: Vec<ZonePlan>,
     /// The zones that the kernel answers from.
     pub kernel_zones: Vec<KernelZone>,
@@ -58,16 +58,16 @@ impl Settings {
             true => (Vec::new(), Vec::new()),
             false => (listen(config, server)?, upstreams(config)?),
         };
-        let plan = config.plan();
+        let plan = corefile::plan(config);
         let zones = zones(&plan);
         check_selectors(kubernetes, options)?;
         let zone_options = zone_options(server, kubernetes)?;
         Ok(Self {
             zones,
-            kernel_zones: kernel::zones::choose(&plan, &zone_options.names, &kubernetes.fallthrough),
+            kernel_zones: kernel::zones::choose(&plan, &zone_options.names),
             zone_options,
             resources: resources(kubernetes),
-            plan: forward_plan(plan),
+            plan,
             api: api_source(kubernetes, options),
             listen,
             routes: Routes {
@@ -148,7 +148,7 @@ fn zones(plan: &[ZonePlan]) -> Vec<ServedZone> {
     let zone = |plan: &ZonePlan| ServedZone {
         name: plan.zone.clone(),
         reverse: is_reverse(&plan.zone),
-        certain: plan.verdict.is_ok(),
+        certain: !plan.verdict.reason().is_some_and(Reason::is_another),
     };
     plan.iter().map(zone).collect()
 }
@@ -188,12 +188,6 @@ fn resources(kubernetes: &Kubernetes) -> Vec<Resource> {
         selector: selector(kind),
     };
     zone::kinds(kubernetes).into_iter().map(resource).collect()
-}
-
-/// The reverse zones are left out: nobody has to be told that the kernel does not answer from them.
-fn forward_plan(mut plan: Vec<ZonePlan>) -> Vec<ZonePlan> {
-    plan.retain(|plan| !is_reverse(&plan.zone));
-    plan
 }
 
 fn api_source(kubernetes: &Kubernetes, options: &Run) -> ApiSource {
@@ -277,7 +271,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Arguments, Command};
-    use crate::corefile;
+    use crate::corefile::Verdict;
 
     const CLASSIC: &str = ".:53 {\n  kubernetes cluster.local in-addr.arpa ip6.arpa {\n    ttl 7\n  }\n  \
                            prometheus :9153\n  forward . 10.0.0.2\n}\n";
@@ -296,12 +290,8 @@ mod tests {
             (settings.zone_options.ttl, settings.zone_options.primary.to_string()),
             (7, "cluster.local.".into())
         );
-        let plan: Vec<_> = settings
-            .plan
-            .iter()
-            .map(|plan| (plan.zone.to_string(), plan.verdict.is_ok()))
-            .collect();
-        assert_eq!(plan, [("cluster.local.".to_owned(), true)], "and no reverse zone");
+        assert!(settings.plan.iter().all(|plan| plan.verdict == Verdict::Everything));
+        assert_eq!(settings.kernel_zones.len(), 3);
         assert_eq!(settings.listen, ["[::]:53".parse().unwrap()]);
         assert_eq!(settings.metrics, Some("[::]:9153".parse().unwrap()));
         assert_eq!(settings.routes.upstreams[0].addresses, ["10.0.0.2:53".parse().unwrap()]);
@@ -312,16 +302,17 @@ mod tests {
     fn trusts_the_objects_as_far_as_the_corefile_lets_them_speak_for_the_zone() {
         for (from, to, certain) in [
             ("ttl 7", "ttl 7", true),
-            ("prometheus", "cache 30\n  log\n  prometheus", true),
+            ("ttl 7", "fallthrough", true),
+            ("prometheus", "file x\n  prometheus", true),
+            ("ttl 7", "fallthrough\n  }\n  file x {", false),
             ("prometheus", "hosts\n  prometheus", false),
             ("prometheus", "rewrite name a b\n  prometheus", false),
-            ("ttl 7", "ttl 60\n }\n  cache 30 {", false),
-            ("ttl 7", "namespaces default", true),
-            ("ttl 7", "zonal", true),
+            // The server caches as it should, so that only the kernel has nothing to say.
+            ("ttl 7", "ttl 60\n }\n  cache 30 {", true),
+            ("forward", "}\nlocal {\n  forward", false),
         ] {
             let settings = read(&CLASSIC.replace(from, to), &[]).unwrap();
             assert_eq!(settings.zones[0].certain, certain, "{to}");
-            assert_eq!(settings.plan[0].verdict.is_ok(), certain, "{to}");
         }
     }
 

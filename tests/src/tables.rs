@@ -7,7 +7,7 @@ use dns_ebpf::packet::MemoryFrame;
 use dns_ebpf::words::{HashKeys, MAX_WORDS};
 use dns_ebpf::zone::{Zone, denial};
 use dns_userspace::cluster::object::Kind;
-use dns_userspace::corefile::{Fallthrough, ZonePlan, is_reverse};
+use dns_userspace::corefile::{Fallthrough, Reason, Verdict, ZonePlan, is_reverse};
 use dns_userspace::kernel::record::{self, Record};
 use dns_userspace::kernel::table::{OwnChunks, Table};
 use dns_userspace::kernel::zones::{self, KernelZone};
@@ -35,12 +35,14 @@ pub fn zone_table(
     fallthrough: Fallthrough,
     kinds: &[Kind],
 ) -> (ZoneTable, Vec<KernelZone>) {
+    let zones = zones.iter().map(|zone| Name::from_wire(&wire_name(zone)));
     let plan: Vec<_> = zones
-        .iter()
         .map(|zone| ZonePlan {
-            zone: Name::from_wire(&wire_name(zone)),
-            ttl: 30,
-            verdict: Ok(()),
+            verdict: match fallthrough.concerns(&zone) {
+                true => Verdict::ExistingOnly(Reason::Fallthrough),
+                false => Verdict::Everything,
+            },
+            zone,
         })
         .collect();
     let served = plan.iter().map(|plan| ServedZone {
@@ -48,7 +50,7 @@ pub fn zone_table(
         reverse: is_reverse(&plan.zone),
         certain: true,
     });
-    let kernel_zones = zones::choose(&plan, &names, &fallthrough);
+    let kernel_zones = zones::choose(&plan, &names);
     let options = ZoneOptions {
         names,
         ttl: 30,

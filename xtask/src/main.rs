@@ -95,7 +95,7 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Runs lint, test and demo, one after the other: what the continuous build runs.
+    /// Runs lint, test, test --kernels and demo, one after the other: what the continuous build runs.
     Ci,
 }
 

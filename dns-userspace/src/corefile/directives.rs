@@ -10,6 +10,8 @@ pub enum Effect {
     LeavesAlone,
     /// It answers names of its own, possibly those of the cluster.
     Answers,
+    /// It comes after `kubernetes`, and answers what that lets fall through.
+    AnswersRest,
     /// It changes questions or answers on their way.
     Rewrites,
     /// It refuses or diverts some questions.
@@ -50,7 +52,7 @@ const DIRECTIVES: &[Known] = {
     &[
         known("acl", Filters),
         known("any", Filters),
-        known("auto", Answers),
+        known("auto", AnswersRest),
         known("autopath", Rewrites),
         known("azure", Answers),
         // The kernel answers what is sent to the cluster's DNS addresses, whatever sockets listen.
@@ -66,10 +68,10 @@ const DIRECTIVES: &[Known] = {
         known("dns64", Rewrites),
         known("dnssec", Signs),
         known("dnstap", Observes),
-        known("erratic", Answers),
+        known("erratic", AnswersRest),
         known("errors", LeavesAlone).shaped(&ERRORS),
-        known("etcd", Answers),
-        known("file", Answers),
+        known("etcd", AnswersRest),
+        known("file", AnswersRest),
         known("forward", LeavesAlone)
             .shaped(&forward::SHAPE)
             .repeated()
@@ -94,7 +96,7 @@ const DIRECTIVES: &[Known] = {
         known("metadata", LeavesAlone),
         known("minimal", Rewrites),
         known("multisocket", LeavesAlone),
-        known("nomad", Answers),
+        known("nomad", AnswersRest),
         // It answers an EDNS option, and the kernel passes whatever carries one.
         known("nsid", LeavesAlone),
         known("on", LeavesAlone),
@@ -107,7 +109,7 @@ const DIRECTIVES: &[Known] = {
         known("rewrite", Rewrites),
         known("root", LeavesAlone),
         known("route53", Answers),
-        known("secondary", Answers),
+        known("secondary", AnswersRest),
         // It protects CoreDNS's sockets from overload.
         known("shed", LeavesAlone),
         known("sign", Signs),
@@ -119,7 +121,7 @@ const DIRECTIVES: &[Known] = {
         known("transfer", LeavesAlone),
         known("tsig", Filters),
         known("view", Filters),
-        known("whoami", Answers),
+        known("whoami", AnswersRest),
     ]
 };
 

@@ -41,7 +41,7 @@ pub use error::{Error, Errors, Problem, Span};
 pub use follow::follow;
 pub use forward::{Forward, Upstream, parse_nameservers};
 pub use kubernetes::{ApiServer, Fallthrough, Kubernetes, Pods, TlsFiles, soa_ttl};
-pub use plan::{Reason, ZonePlan, kernel_may_answer};
+pub use plan::{Reason, Verdict, ZonePlan, plan};
 pub use report::NotInForce;
 pub use web::Health;
 pub use zones::is_reverse;

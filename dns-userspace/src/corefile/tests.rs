@@ -58,6 +58,16 @@ fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
+/// What the kernel answers from each zone of the customary Corefiles.
+const CUSTOMARY: [&str; 3] = {
+    let reverse = "only what exists, since `kubernetes` lets what does not exist fall through";
+    ["everything", reverse, reverse]
+};
+
+fn verdicts(config: &Config) -> Vec<String> {
+    plan(config).iter().map(|plan| plan.verdict.to_string()).collect()
+}
+
 fn names(texts: &[&str]) -> Vec<Name> {
     texts.iter().map(|text| name(text)).collect()
 }
@@ -117,7 +127,7 @@ fn accepts_the_classic_corefile() {
         config.describe_not_in_force().as_deref(),
         Some("accepted but not in force yet: log, errors, health, ready, cache, loop, reload")
     );
-    assert!(config.plan().iter().all(|plan| plan.verdict.is_ok() && plan.ttl == 30));
+    assert_eq!(verdicts(&config), CUSTOMARY);
 }
 
 #[test]
@@ -133,7 +143,7 @@ fn accepts_the_corefile_of_kubeadm() {
         .find(|waiting| waiting.name == "forward max_concurrent")
         .unwrap();
     assert_eq!(waiting.to_string(), "forward max_concurrent (Corefile:14:8)");
-    assert!(config.plan().iter().all(|plan| plan.verdict.is_ok()));
+    assert_eq!(verdicts(&config), CUSTOMARY);
 }
 
 #[test]
@@ -449,7 +459,7 @@ fn no_option_of_kubernetes_keeps_the_kernel_from_answering() {
         "startup_timeout 5s\napiserver_qps 0.5\napiserver_burst 10\napiserver_max_inflight 2",
     ] {
         let config = read(&format!(". {{\nkubernetes cluster.local {{\n{option}\n}}\n}}")).unwrap();
-        assert_eq!(kernel_may_answer(&config.servers[0]), Ok(()), "{option}");
+        assert_eq!(verdicts(&config), ["everything"], "{option}");
     }
 }
 
@@ -468,14 +478,6 @@ fn reads_the_limits_that_cache_puts_on_ttls() {
     }
     let error = read(". {\ncache 0\n}").unwrap_err().to_string();
     assert_eq!(error, "Corefile:2:7: expected a TTL in seconds, from 1, found `0`");
-    let corefile = ". {\ncache 10\nkubernetes cluster.local {\nttl 30\n}\n}";
-    let reason = kernel_may_answer(&read(corefile).unwrap().servers[0])
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        reason,
-        "`cache` gives its answers a TTL of 10 s instead of `kubernetes`' own"
-    );
 }
 
 #[test]
@@ -703,139 +705,6 @@ fn refuses_what_is_wrong_with_forward() {
         ],
         |text| format!(". {{\n{text}\n}}"),
     );
-}
-
-#[test]
-fn the_kernel_answers_only_beside_directives_that_leave_its_answers_alone() {
-    for (directive, reason) in [
-        ("errors", None),
-        ("log", None),
-        ("health", None),
-        ("ready", None),
-        ("prometheus", None),
-        ("forward . 8.8.8.8", None),
-        ("cache 30", None),
-        ("loop", None),
-        ("reload", None),
-        ("loadbalance", None),
-        ("loadbalance round_robin", None),
-        ("bind 10.0.0.1", None),
-        ("bufsize 1232", None),
-        ("debug", None),
-        ("pprof", None),
-        ("trace", None),
-        ("metadata", None),
-        ("root /", None),
-        ("cancel", None),
-        ("nsid", None),
-        (
-            "rewrite name a b",
-            Some("`rewrite` at Corefile:3:1 may change questions or answers"),
-        ),
-        (
-            "acl {\n block\n}",
-            Some("`acl` at Corefile:3:1 may refuse or divert questions"),
-        ),
-        (
-            "template ANY ANY",
-            Some("`template` at Corefile:3:1 may answer names of the cluster by itself"),
-        ),
-        (
-            "hosts",
-            Some("`hosts` at Corefile:3:1 may answer names of the cluster by itself"),
-        ),
-        (
-            "file x",
-            Some("`file` at Corefile:3:1 may answer names of the cluster by itself"),
-        ),
-        (
-            "auto",
-            Some("`auto` at Corefile:3:1 may answer names of the cluster by itself"),
-        ),
-        (
-            "etcd",
-            Some("`etcd` at Corefile:3:1 may answer names of the cluster by itself"),
-        ),
-        (
-            "k8s_external x",
-            Some("`k8s_external` at Corefile:3:1 may answer names of the cluster by itself"),
-        ),
-        (
-            "secondary",
-            Some("`secondary` at Corefile:3:1 may answer names of the cluster by itself"),
-        ),
-        (
-            "local",
-            Some("`local` at Corefile:3:1 may answer names of the cluster by itself"),
-        ),
-        ("dnssec", Some("`dnssec` at Corefile:3:1 signs answers")),
-        ("sign x", Some("`sign` at Corefile:3:1 signs answers")),
-        ("view x", Some("`view` at Corefile:3:1 may refuse or divert questions")),
-        ("tsig", Some("`tsig` at Corefile:3:1 may refuse or divert questions")),
-        ("any", Some("`any` at Corefile:3:1 may refuse or divert questions")),
-        ("dns64", Some("`dns64` at Corefile:3:1 may change questions or answers")),
-        (
-            "autopath @kubernetes",
-            Some("`autopath` at Corefile:3:1 may change questions or answers"),
-        ),
-        (
-            "header",
-            Some("`header` at Corefile:3:1 may change questions or answers"),
-        ),
-        (
-            "minimal",
-            Some("`minimal` at Corefile:3:1 may change questions or answers"),
-        ),
-        ("dnstap x", Some("`dnstap` at Corefile:3:1 has to see every question")),
-        (
-            "loadbalance weighted x",
-            Some("`loadbalance` at Corefile:3:1 puts the addresses of an answer in order"),
-        ),
-        (
-            "loadbalance {\n prefer 10.0.0.0/8\n}",
-            Some("`loadbalance` at Corefile:3:1 puts the addresses of an answer in order"),
-        ),
-    ] {
-        let server = read_server(&format!("kubernetes cluster.local\n{directive}"));
-        let verdict = kernel_may_answer(&server).map_err(|reason| reason.to_string());
-        assert_eq!(verdict.err().as_deref(), reason, "{directive}");
-    }
-}
-
-#[test]
-fn plans_zone_by_zone() {
-    let other = |zone: &str, at: &str| {
-        Some(format!(
-            "the server block at Corefile:{at} takes questions for `{zone}`"
-        ))
-    };
-    for (text, cluster, reverse) in [
-        (". {\nkubernetes cluster.local in-addr.arpa\n}", None, None),
-        (". {\nkubernetes cluster.local in-addr.arpa\n}\ncorp.example {\n}", None, None),
-        (
-            ". {\nkubernetes cluster.local in-addr.arpa\n}\n10.0.0.0/8 {\n}",
-            None,
-            other("10.in-addr.arpa.", "4:1"),
-        ),
-        (
-            ". {\nkubernetes cluster.local in-addr.arpa\n}\nns.svc.cluster.local:54 {\n}",
-            other("ns.svc.cluster.local.", "4:1"),
-            None,
-        ),
-        (". {\nkubernetes cluster.local in-addr.arpa\n}\nlocal {\n}", other("local.", "4:1"), None),
-        (". {\n}\nlocal in-addr.arpa {\nkubernetes cluster.local in-addr.arpa\n}", None, None),
-        (". {\nkubernetes cluster.local in-addr.arpa\n}\n.:54 {\n}", other(".", "4:1"), other(".", "4:1")),
-        (
-            "cluster.local {\nkubernetes cluster.local in-addr.arpa\n}",
-            None,
-            Some("no question for `in-addr.arpa.` reaches `kubernetes` at Corefile:2:1: no zone of its server block holds it".to_owned()),
-        ),
-    ] {
-        let plans = read(text).unwrap().plan();
-        let reasons: Vec<_> = plans.iter().map(|plan| plan.verdict.as_ref().err().map(Reason::to_string)).collect();
-        assert_eq!(reasons, [cluster, reverse], "{text:?}");
-        assert_eq!((&plans[0].zone, plans[0].ttl), (&name("cluster.local"), 5));
-    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Which zones the kernel answers from, and what it may deny there.
 
-use dns_ebpf::maps::{self, Zones};
-use dns_ebpf::zone::{self, MAX_ZONE_LEN, denial};
+use std::cmp::Reverse;
+
+use dns_ebpf::maps::Zones;
+use dns_ebpf::zone::{self, denial};
 
 use super::record::{self, Record};
-use crate::corefile::{Cache, Fallthrough, Pods, ZonePlan, is_reverse};
+use crate::corefile::{Cache, Pods, Reason, Verdict, ZonePlan, is_reverse};
 use crate::name::Name;
 use crate::rules::Options;
 use crate::server;
@@ -20,33 +22,22 @@ pub struct KernelZone {
 }
 
 /// The zones that the kernel answers from, the deepest first.
-pub fn choose(plan: &[ZonePlan], names: &Options, fallthrough: &Fallthrough) -> Vec<KernelZone> {
-    let mut chosen: Vec<_> = plan
-        .iter()
-        .filter(|plan| plan.verdict.is_ok() && fits(&plan.zone))
-        .collect();
-    chosen.sort_by_key(|plan| std::cmp::Reverse(plan.zone.labels().count()));
-    chosen.truncate(maps::ZONES);
-    // A name of a deeper zone that the kernel does not know of would seem to be the outer one's.
-    let hides_another = |zone: &Name| {
-        let mut others = plan
-            .iter()
-            .filter(|plan| !chosen.iter().any(|chosen| chosen.zone == plan.zone));
-        others.any(|other| other.zone.is_within(zone))
+pub fn choose(plan: &[ZonePlan], names: &Options) -> Vec<KernelZone> {
+    let zone = |plan: &ZonePlan| {
+        let denial = match &plan.verdict {
+            Verdict::Everything => denial::ALL | exceptions(&plan.zone, names),
+            Verdict::ExistingOnly(Reason::Around(_)) => 0,
+            Verdict::ExistingOnly(_) => exceptions(&plan.zone, names),
+            Verdict::Nothing(_) => return None,
+        };
+        Some(KernelZone {
+            name: plan.zone.clone(),
+            denial,
+        })
     };
-    let denial = |zone: &Name| match fallthrough.concerns(zone) || hides_another(zone) {
-        true => 0,
-        false => denial::ALL | exceptions(zone, names),
-    };
-    let zone = |plan: &&ZonePlan| KernelZone {
-        name: plan.zone.clone(),
-        denial: denial(&plan.zone),
-    };
-    chosen.iter().map(zone).collect()
-}
-
-fn fits(zone: &Name) -> bool {
-    zone.as_wire().len() <= MAX_ZONE_LEN
+    let mut chosen: Vec<_> = plan.iter().filter_map(zone).collect();
+    chosen.sort_by_key(|zone| Reverse(zone.name.labels().count()));
+    chosen
 }
 
 /// Which shapes of names are not written down.
@@ -96,43 +87,32 @@ mod tests {
     use super::*;
     use crate::rules::testing::INSECURE;
 
-    fn plan(zones: &[&str]) -> Vec<ZonePlan> {
-        let plan = |zone: &&str| ZonePlan {
+    fn plan(zone: &str, verdict: Verdict) -> ZonePlan {
+        ZonePlan {
             zone: Name::parse(zone).unwrap(),
-            ttl: 30,
-            verdict: Ok(()),
-        };
-        zones.iter().map(plan).collect()
-    }
-
-    fn denials(zones: &[&str], names: &Options, fallthrough: &Fallthrough) -> Vec<(String, u32)> {
-        let chosen = choose(&plan(zones), names, fallthrough).into_iter();
-        chosen.map(|zone| (zone.name.to_string(), zone.denial)).collect()
+            verdict,
+        }
     }
 
     #[test]
-    fn denies_where_nothing_falls_through() {
-        let zones = ["cluster.local", "in-addr.arpa", "svc.cluster.local"];
-        let parse = |zone: &str| Name::parse(zone).unwrap();
-        let all = denial::ALL | denial::PODS;
-        for (fallthrough, [deep, forward, reverse]) in [
-            (Fallthrough::None, [all, all, denial::ALL]),
-            (Fallthrough::All, [0; 3]),
-            (Fallthrough::Zones(vec![parse("in-addr.arpa")]), [all, all, 0]),
-            (Fallthrough::Zones(vec![parse("10.in-addr.arpa")]), [all, all, 0]),
-            (
-                Fallthrough::Zones(vec![parse("svc.cluster.local")]),
-                [0, 0, denial::ALL],
-            ),
-            (Fallthrough::Zones(vec![parse("example.org")]), [all, all, denial::ALL]),
-        ] {
-            let expected = [
-                ("svc.cluster.local.".to_owned(), deep),
-                ("cluster.local.".to_owned(), forward),
-                ("in-addr.arpa.".to_owned(), reverse),
-            ];
-            assert_eq!(denials(&zones, &INSECURE, &fallthrough), expected, "{fallthrough:?}");
-        }
+    fn knows_the_deepest_zone_first_and_denies_what_the_plan_lets_it() {
+        let hidden = Name::parse("pod.other.local").unwrap();
+        let plans = [
+            plan("cluster.local", Verdict::Everything),
+            plan("other.local", Verdict::ExistingOnly(Reason::Around(hidden))),
+            plan("pod.other.local", Verdict::Nothing(Reason::LongName(80))),
+            plan("in-addr.arpa", Verdict::ExistingOnly(Reason::Fallthrough)),
+            plan("svc.cluster.local", Verdict::ExistingOnly(Reason::Fallthrough)),
+        ];
+        let chosen = choose(&plans, &INSECURE).into_iter();
+        let chosen: Vec<_> = chosen.map(|zone| (zone.name.to_string(), zone.denial)).collect();
+        let expected = [
+            ("svc.cluster.local.", denial::PODS),
+            ("cluster.local.", denial::ALL | denial::PODS),
+            ("other.local.", 0),
+            ("in-addr.arpa.", 0),
+        ];
+        assert_eq!(chosen, expected.map(|(name, denial)| (name.to_owned(), denial)));
     }
 
     #[test]
@@ -147,21 +127,9 @@ mod tests {
                 zonal,
                 ..INSECURE
             };
-            let denials = denials(&["cluster.local", "in-addr.arpa"], &names, &Fallthrough::None);
-            let denials: Vec<_> = denials.into_iter().map(|(_, denial)| denial).collect();
+            let plans = ["cluster.local", "in-addr.arpa"].map(|zone| plan(zone, Verdict::Everything));
+            let denials: Vec<_> = choose(&plans, &names).iter().map(|zone| zone.denial).collect();
             assert_eq!(denials, [expected, denial::ALL]);
         }
-    }
-
-    #[test]
-    fn denies_nothing_around_a_zone_that_it_does_not_know() {
-        let long = format!("{}.cluster.local", "x".repeat(60));
-        let mut plan = plan(&[&long, "cluster.local", "other.local"]);
-        let chosen = choose(&plan, &INSECURE, &Fallthrough::None);
-        let expected = [0, denial::ALL | denial::PODS];
-        assert_eq!(chosen.iter().map(|zone| zone.denial).collect::<Vec<_>>(), expected);
-        plan.remove(0);
-        let chosen = choose(&plan, &INSECURE, &Fallthrough::None);
-        assert_eq!(chosen[0].denial, denial::ALL | denial::PODS);
     }
 }

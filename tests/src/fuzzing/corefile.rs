@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dns_userspace::corefile::{Config, Errors, kernel_may_answer, parse};
+use dns_userspace::corefile::{Config, Errors, parse, plan};
 
 /// Where the Corefile pretends to be: no relative import leads anywhere from there.
 const FILE: &str = "/nonexistent/Corefile";
@@ -37,8 +37,13 @@ fn check_meaning(text: &str, config: &Config) {
     assert!(!config.servers.is_empty(), "a Corefile has a server block");
     for server in &config.servers {
         assert!(!server.keys.is_empty(), "a server block has a key");
-        assert_eq!(kernel_may_answer(server), kernel_may_answer(server));
     }
+    let zones = config.servers.iter().filter_map(|server| server.kubernetes.as_ref());
+    let zones = zones.flat_map(|kubernetes| &kubernetes.zones);
+    assert!(
+        zones.eq(plan(config).iter().map(|plan| &plan.zone)),
+        "every zone is planned"
+    );
     let commented = format!("{text}\n# comment\n");
     assert_eq!(read(&commented).as_ref(), Ok(config), "with a comment behind it");
 }
