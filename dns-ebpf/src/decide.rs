@@ -3,10 +3,10 @@
 //! It knows no packet and no message. Which names there are and what they have is said by the tables, which the agent
 //! makes by the rules of CoreDNS's `kubernetes` plugin; here is only what follows from them for a question.
 
-use crate::maps::{Maps, find};
+use crate::maps::{Maps, StoredRecord, find};
 use crate::outcome::{Pass, Rcode, TYPE_A, TYPE_SOA, TYPE_SRV};
 use crate::packet::{forget, hide};
-use crate::record::{Code, Set, StoredRecord};
+use crate::record::{Code, Set};
 use crate::words::NameBytes;
 use crate::zone::{Zone, dashed_ipv4};
 
@@ -35,7 +35,7 @@ pub struct Verdict<'t> {
 #[derive(Clone, Copy)]
 pub enum Content<'t> {
     /// A set of this name.
-    Set(StoredRecord),
+    Set(StoredRecord<'t>),
     /// One record that is made of what is known of the zone.
     Made(&'t Zone),
 }
@@ -64,7 +64,7 @@ impl Made {
 
 impl<'t> Verdict<'t> {
     #[inline(always)]
-    fn set(record: StoredRecord, set: Set) -> Self {
+    fn set(record: StoredRecord<'t>, set: Set) -> Self {
         Self {
             rcode: Rcode::NoError,
             answers: set.answers,
@@ -129,7 +129,7 @@ fn check_standing(maps: &impl Maps) -> Result<(), Pass> {
 }
 
 #[inline(always)]
-fn decide_found<'t>(maps: &'t impl Maps, record: StoredRecord, qtype: usize) -> Result<Verdict<'t>, Pass> {
+fn decide_found<'t>(maps: &'t impl Maps, record: StoredRecord<'t>, qtype: usize) -> Result<Verdict<'t>, Pass> {
     let header = record.header();
     let zone = || {
         let zones = maps.zones().ok_or(Pass::Unsynced)?;

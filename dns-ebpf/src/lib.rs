@@ -5,16 +5,20 @@
 //! a constant bound; it knows neither aya nor Kubernetes.
 //!
 //! A packet's way through it: [`query`] reads and checks it, [`mod@decide`] looks its name up ([`maps`]) and says what to
-//! answer, [`reply`] writes it. [`outcome`] names every way in which that can end, and [`packet`] is the only room
-//! where packet memory is touched.
+//! answer, [`reply`] writes it. [`outcome`] names every way in which that can end. [`packet`] is the only room where packet
+//! memory is touched, and [`maps`] the only one where the tables' is.
 
 #![cfg_attr(target_arch = "bpf", no_std)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![deny(unsafe_code)]
 
 pub mod decide;
+#[allow(unsafe_code)] // Nothing but the promise that a header is plain bytes.
 pub mod headers;
+#[allow(unsafe_code)]
 pub mod maps;
 pub mod outcome;
+#[allow(unsafe_code)]
 pub mod packet;
 pub mod query;
 pub mod record;

@@ -11,13 +11,15 @@
 //! again: a change is another record, and one store of the slot goes over to it. What no slot leads to is written anew
 //! only when no program can be reading it any more (a grace period of RCU). So nobody ever reads half of anything.
 
+use core::marker::PhantomData;
 use core::ptr::{addr_of, read_volatile};
 #[cfg(not(target_arch = "bpf"))]
 use core::sync::atomic::AtomicU64;
 
 use crate::outcome::{Outcome, Pass};
-use crate::record::{MAX_REACH, StoredRecord};
-use crate::words::{HashKeys, Words, equal, hash};
+use crate::packet::{Stored, hide};
+use crate::record::{Code, HEADER_LEN, Header, MAX_REACH, MAX_SET_AT, Set};
+use crate::words::{HashKeys, MAX_WORDS, Words, equal, hash};
 use crate::zone::Zone;
 
 /// How many bits of a hash number a bucket.
@@ -314,7 +316,7 @@ unsafe impl Maps for MemoryMaps<'_> {
 
 /// Looks a name up; `None` where it is not in the tables.
 #[inline(always)]
-pub fn find(maps: &impl Maps, name: &impl Words) -> Result<Option<StoredRecord>, Pass> {
+pub fn find<'t>(maps: &'t impl Maps, name: &impl Words) -> Result<Option<StoredRecord<'t>>, Pass> {
     let keys = maps.hash_keys().ok_or(Pass::Unsynced)?;
     let hash = Hash::of(name, keys);
     for number in hash.buckets {
@@ -349,10 +351,74 @@ fn candidate(bucket: *const Bucket, tag: u32) -> Handle {
 
 /// The record of a handle; `None` where there is no such chunk.
 #[inline(always)]
-pub fn record(maps: &impl Maps, handle: Handle) -> Option<StoredRecord> {
+pub fn record(maps: &impl Maps, handle: Handle) -> Option<StoredRecord<'_>> {
     let chunk = maps.chunk(handle >> UNIT_BITS)?;
     let offset = handle as usize % (1 << UNIT_BITS) * UNIT;
-    // SAFETY: `Maps` promises a readable chunk, in which the record begins before `CHUNK_LEN` and which has `REACH` bytes
-    // behind that; records that can be found are not written to.
-    Some(unsafe { StoredRecord::new(chunk.cast::<u8>().wrapping_add(offset)) })
+    Some(StoredRecord {
+        start: chunk.cast::<u8>().wrapping_add(offset),
+        tables: PhantomData,
+    })
+}
+
+/// A record in the tables.
+///
+/// It begins at a multiple of [`UNIT`] before [`CHUNK_LEN`] in a chunk, behind which `REACH` bytes more can be read: as
+/// [`Maps`] promises for as long as the tables are borrowed, and that nobody writes to it meanwhile.
+#[derive(Clone, Copy)]
+pub struct StoredRecord<'t> {
+    start: *const u8,
+    tables: PhantomData<&'t [u8]>,
+}
+
+impl<'t> StoredRecord<'t> {
+    /// The header.
+    #[inline(always)]
+    pub fn header(self) -> Header {
+        // SAFETY: it is aligned and readable, as its own description says; any bytes are a header.
+        unsafe { self.start.cast::<Header>().read() }
+    }
+
+    /// The set that a code leads to.
+    #[inline(always)]
+    pub fn set(self, code: Code) -> Set {
+        let offset = 8 * usize::from(code.0);
+        // SAFETY: as in `header`; the offset is below 2,048 and a multiple of 8.
+        unsafe { self.start.wrapping_add(offset).cast::<Set>().read() }
+    }
+
+    /// The bytes of a set, from byte `from` on, `len` of them; both are taken as less than 2,048.
+    #[inline(always)]
+    pub fn bytes(self, set: Set, from: usize, len: usize) -> Stored<'t> {
+        let at = hide(usize::from(set.at)) & MAX_SET_AT;
+        let from = hide(from) & Stored::LEN_MASK;
+        // SAFETY: as in `header`; what is read ends before `MAX_REACH`.
+        unsafe { Stored::new(self.start.wrapping_add(at).wrapping_add(from), len) }
+    }
+}
+
+impl Words for StoredRecord<'_> {
+    #[inline(always)]
+    fn afresh(&self) -> Self {
+        *self
+    }
+
+    #[inline(always)]
+    fn name_len(&self) -> usize {
+        usize::from(self.header().name_len)
+    }
+
+    #[inline(always)]
+    fn word(&self, index: usize) -> Option<u64> {
+        if index >= MAX_WORDS {
+            return None;
+        }
+        // SAFETY: as in `header`; names have at most `MAX_WORDS` words.
+        Some(unsafe { self.start.wrapping_add(HEADER_LEN + 8 * index).cast::<u64>().read() })
+    }
+
+    #[inline(always)]
+    fn last_word(&self) -> u64 {
+        // SAFETY: as in `header`.
+        unsafe { self.start.wrapping_add(8).cast::<u64>().read() }
+    }
 }

@@ -12,8 +12,7 @@
 //! record, byte by byte: pointers into the question are constants, since a record is of one name. Sets may share bytes.
 
 use crate::outcome::{TYPE_A, TYPE_AAAA, TYPE_SRV};
-use crate::packet::{Stored, hide};
-use crate::words::{MAX_WORDS, Words};
+use crate::packet::Stored;
 
 /// Length of a record before the name's full words, in bytes.
 pub const HEADER_LEN: usize = 16;
@@ -124,74 +123,5 @@ impl Set {
     pub fn to_word(self) -> u64 {
         let [[a, b], [c, d], [e, f]] = [self.at, self.len, self.sum].map(u16::to_ne_bytes);
         u64::from_ne_bytes([a, b, c, d, e, f, self.answers, self.additionals])
-    }
-}
-
-/// A record in the tables.
-///
-/// It is not written to for as long as the tables that it was found in are borrowed.
-#[derive(Clone, Copy)]
-pub struct StoredRecord(*const u8);
-
-impl StoredRecord {
-    /// Takes the record that begins here.
-    ///
-    /// # Safety
-    ///
-    /// The address is a multiple of 8, and [`MAX_REACH`] bytes from there on are readable for as long as the value exists.
-    #[inline(always)]
-    pub unsafe fn new(start: *const u8) -> Self {
-        Self(start)
-    }
-
-    /// The header.
-    #[inline(always)]
-    pub fn header(self) -> Header {
-        // SAFETY: `new` promises that the bytes are readable and aligned; any bytes are a header.
-        unsafe { self.0.cast::<Header>().read() }
-    }
-
-    /// The set that a code leads to.
-    #[inline(always)]
-    pub fn set(self, code: Code) -> Set {
-        let offset = 8 * usize::from(code.0);
-        // SAFETY: as in `header`; the offset is below 2,048 and a multiple of 8.
-        unsafe { self.0.wrapping_add(offset).cast::<Set>().read() }
-    }
-
-    /// The bytes of a set, from byte `from` on, `len` of them; both are taken as less than 2,048.
-    #[inline(always)]
-    pub fn bytes<'a>(self, set: Set, from: usize, len: usize) -> Stored<'a> {
-        let at = hide(usize::from(set.at)) & MAX_SET_AT;
-        let from = hide(from) & Stored::LEN_MASK;
-        // SAFETY: as in `header`; what is read ends before `MAX_REACH`.
-        unsafe { Stored::new(self.0.wrapping_add(at).wrapping_add(from), len) }
-    }
-}
-
-impl Words for StoredRecord {
-    #[inline(always)]
-    fn afresh(&self) -> Self {
-        *self
-    }
-
-    #[inline(always)]
-    fn name_len(&self) -> usize {
-        usize::from(self.header().name_len)
-    }
-
-    #[inline(always)]
-    fn word(&self, index: usize) -> Option<u64> {
-        if index >= MAX_WORDS {
-            return None;
-        }
-        // SAFETY: as in `header`; names have at most `MAX_WORDS` words.
-        Some(unsafe { self.0.wrapping_add(HEADER_LEN + 8 * index).cast::<u64>().read() })
-    }
-
-    #[inline(always)]
-    fn last_word(&self) -> u64 {
-        // SAFETY: as in `header`.
-        unsafe { self.0.wrapping_add(8).cast::<u64>().read() }
     }
 }

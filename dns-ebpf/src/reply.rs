@@ -6,10 +6,11 @@
 
 use crate::decide::{Content, Verdict};
 use crate::headers::{self, Be16, Be32, Ipv4, Ipv6, Record, SoaData, Udp};
+use crate::maps::StoredRecord;
 use crate::outcome::{Kind, Outcome, Pass, Rcode, TYPE_A, TYPE_AAAA, TYPE_SOA};
 use crate::packet::{Frame, Packet, PacketMut, Stored, forget, hide};
 use crate::query::{CLASS_IN, DNS_HEADER_LEN, MAX_OPT_LEN, MIN_UDP_SIZE, Opt, Query, UDP, UDP_LEN};
-use crate::record::{Set, StoredRecord};
+use crate::record::Set;
 use crate::zone::Zone;
 
 /// Length of an A record whose name is a pointer.
@@ -96,7 +97,7 @@ fn write_message<F: Frame>(
 fn write_set<F: Frame>(
     frame: &mut F,
     at: usize,
-    record: StoredRecord,
+    record: StoredRecord<'_>,
     set: Set,
     qtype: usize,
     random: impl Fn() -> u32,

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use dns_userspace::kernel::hook::Hook;
 
 use crate::dns::{Question, Reply, await_reply};
-use crate::metrics::Metrics;
+use crate::metrics::{KERNEL_PASSES, Metrics};
 use crate::namespace::Namespace;
 use crate::peers::find_agent;
 use crate::process::Process;
@@ -118,9 +118,7 @@ impl<'a> Agent<'a> {
     /// The reasons for which the kernel has passed packets on.
     fn passes(&self) -> String {
         let metrics = self.metrics();
-        let passes = metrics
-            .as_ref()
-            .map(|metrics| metrics.series("kxdns_kernel_passes_total"));
+        let passes = metrics.as_ref().map(|metrics| metrics.series(KERNEL_PASSES));
         let passes = passes.into_iter().flatten().filter(|(_, count)| *count > 0.0);
         passes
             .map(|(reason, count)| format!("passed {reason}: {count}\n"))

@@ -1,4 +1,4 @@
-//! CoreDNS in a pod, fed by the control plane: the rival, and the server behind the classic path.
+//! CoreDNS in a namespace, fed by the control plane: the rival, and the server behind the classic path.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,21 +7,24 @@ use anyhow::Result;
 
 use crate::cluster::{Cluster, User};
 use crate::dns::{Question, ask};
+use crate::namespace::Namespace;
 use crate::peers::find_peer;
-use crate::pod::Pod;
 use crate::process::Process;
 
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 
-/// Starts CoreDNS with its `kubernetes` plugin in `pod` and waits until it answers for the API server's own Service.
-pub fn start_coredns(cluster: &Cluster, pod: &Pod) -> Result<Process> {
-    start_coredns_by(cluster, pod, corefile)
+/// Starts CoreDNS with its `kubernetes` plugin in `namespace` and waits until it answers for the API server's own Service.
+pub fn start_coredns(cluster: &Cluster, namespace: &Namespace) -> Result<Process> {
+    start_coredns_by(cluster, namespace, corefile)
 }
 
 /// Starts CoreDNS by the Corefile that `corefile` makes of a kubeconfig's path; else as [`start_coredns`].
-pub fn start_coredns_by(cluster: &Cluster, pod: &Pod, corefile: impl FnOnce(&str) -> String) -> Result<Process> {
-    let namespace = pod.namespace();
+pub fn start_coredns_by(
+    cluster: &Cluster,
+    namespace: &Namespace,
+    corefile: impl FnOnce(&str) -> String,
+) -> Result<Process> {
     let kubeconfig = cluster.write_kubeconfig(namespace, User::Admin)?;
     namespace.write("/run/coredns/Corefile", corefile(&kubeconfig))?;
     let mut command = namespace.command(find_peer("coredns")?);

@@ -7,6 +7,11 @@ use anyhow::Result;
 use crate::http;
 use crate::namespace::Namespace;
 
+/// Questions that the kernel has answered, by type and response code.
+pub const KERNEL_ANSWERS: &str = "kxdns_kernel_answers_total";
+/// Packets that the kernel has passed on, by reason.
+pub const KERNEL_PASSES: &str = "kxdns_kernel_passes_total";
+
 /// One reading of a program's metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {

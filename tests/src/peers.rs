@@ -7,13 +7,23 @@ use anyhow::{Context, Result, bail};
 
 /// Finds a program of the control plane or a rival in the folder that `KXDNS_PEERS` names.
 pub fn find_peer(name: &str) -> Result<PathBuf> {
-    let folder =
-        env::var_os("KXDNS_PEERS").with_context(|| format!("KXDNS_PEERS does not say where {name} is; {REMEDY}"))?;
+    find("KXDNS_PEERS", name)
+}
+
+fn find(variable: &str, name: &str) -> Result<PathBuf> {
+    let folder = env::var_os(variable).with_context(|| format!("{variable} does not say where {name} is; {REMEDY}"))?;
     let path = PathBuf::from(folder).join(name);
     match path.canonicalize() {
         Ok(path) => Ok(path),
         Err(error) => bail!("{}: {error}; {REMEDY}", path.display()),
     }
+}
+
+/// Finds the program that resolves names by a C library, `gnu` or `musl` as Rust's targets call them, in the folder that
+/// `KXDNS_LOOKUPS` names: cargo's.
+pub fn find_lookup(library: &str) -> Result<PathBuf> {
+    let target = format!("{}-unknown-linux-{library}", env::consts::ARCH);
+    find("KXDNS_LOOKUPS", &format!("{target}/release/kxdns-lookup"))
 }
 
 const REMEDY: &str = "run `cargo xtask setup`, then `cargo xtask test`";

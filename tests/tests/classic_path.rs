@@ -11,6 +11,7 @@ use kxdns_tests::dns::{Question, ask};
 use kxdns_tests::figures::{readable, tell};
 use kxdns_tests::kube_proxy::{create_kube_dns, start_kube_proxy};
 use kxdns_tests::load::{LoadReport, run_load};
+use kxdns_tests::metrics::KERNEL_ANSWERS;
 use kxdns_tests::node::Node;
 use kxdns_tests::pod::{Pod, PodSpec};
 use kxdns_tests::wait::until;
@@ -27,7 +28,7 @@ fn the_kernel_answers_faster_than_coredns_behind_kube_proxy() -> Result<()> {
     let server = node.add_pod(&PodSpec::new("coredns", 2))?;
     let test = node.add_pod(&PodSpec::new("test", 5))?;
     create_kube_dns(&cluster, KUBE_DNS, server.ipv4())?;
-    let _coredns = start_coredns(&cluster, &server)?;
+    let _coredns = start_coredns(&cluster, server.namespace())?;
     let _kube_proxy = start_kube_proxy(&cluster, &node, KUBE_DNS)?;
 
     let classic = measure(&test, "CoreDNS behind kube-proxy")?;
@@ -37,7 +38,7 @@ fn the_kernel_answers_faster_than_coredns_behind_kube_proxy() -> Result<()> {
         PLAIN_COREFILE,
         &["--kernel-only", "--kubeconfig", &kubeconfig],
     )?;
-    let answers = || Ok(agent.metrics()?.sum("kxdns_kernel_answers_total", &[]));
+    let answers = || Ok(agent.metrics()?.sum(KERNEL_ANSWERS, &[]));
     await_kernel(&test, answers)?;
     let before = answers()?;
     let kernel = measure(&test, "the kernel")?;

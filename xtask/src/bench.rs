@@ -16,6 +16,21 @@ pub(crate) enum Benchmark {
     ///
     /// Takes about seven minutes.
     Scale(Size),
+    /// The lookups of a pod by the resolvers of glibc and musl, with a search list and `ndots:5`, with and without kxdns.
+    ///
+    /// Tells what the kernel answers, what leaves the node, and how long a lookup takes. Takes about two minutes.
+    Workload(Lookups),
+}
+
+/// How much is looked up. What is not given is as the program itself has it.
+#[derive(Args)]
+pub(crate) struct Lookups {
+    /// How many names each resolver looks up in a round.
+    #[arg(long, value_name = "N")]
+    lookups: Option<usize>,
+    /// How many rounds there are, each without kxdns and then with it.
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
 }
 
 /// How large the cluster is.
@@ -34,6 +49,7 @@ pub(crate) fn run(steps: &Steps, benchmark: &Benchmark) -> Result<()> {
     match benchmark {
         Benchmark::Program => measure_program(steps),
         Benchmark::Scale(size) => measure_scale(steps, size),
+        Benchmark::Workload(lookups) => measure_workload(steps, lookups),
     }
 }
 
@@ -51,5 +67,15 @@ fn measure_scale(steps: &Steps, size: &Size) -> Result<()> {
         .env("KXDNS_PEERS", setup::peers_folder()?)
         .args(["--services", &size.services.to_string()])
         .args(["--endpoints", &size.endpoints.to_string()]);
+    step::become_program(command)
+}
+
+fn measure_workload(steps: &Steps, lookups: &Lookups) -> Result<()> {
+    workspace::require_root("bench workload")?;
+    let mut command = test::prepare_companion(steps, "bench-workload")?;
+    build::build_lookups(steps)?;
+    for (option, value) in [("--lookups", lookups.lookups), ("--rounds", lookups.rounds)] {
+        command.args(value.map(|value| format!("{option}={value}")));
+    }
     step::become_program(command)
 }

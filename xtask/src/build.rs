@@ -34,3 +34,14 @@ pub(crate) fn build_release(steps: &Steps, programs: &[&str]) -> Result<()> {
     }
     steps.show(&format!("build {}", programs.join(" and ")), command)
 }
+
+/// The targets whose C libraries' resolvers the tests ask by.
+const LIBRARIES: [&str; 2] = ["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl"];
+
+/// Builds the program that resolves names, for each C library. They stand in cargo's folders of their targets.
+pub(crate) fn build_lookups(steps: &Steps) -> Result<()> {
+    let mut command = workspace::cargo("build");
+    command.args(["--release", "--package", "kxdns-lookup"]);
+    command.args(LIBRARIES.iter().flat_map(|target| ["--target", target]));
+    steps.show("build kxdns-lookup", command)
+}

@@ -49,6 +49,7 @@ fn provide(steps: &Steps, task: &str) -> Result<()> {
 pub(crate) fn prepare(steps: &Steps, arguments: &[String]) -> Result<Command> {
     provide(steps, "test")?;
     build::build_release(steps, &["kxdns"])?;
+    build::build_lookups(steps)?;
     let mut command = workspace::cargo("test");
     command.arg("--workspace").args(arguments);
     tell_programs(&mut command)?;
@@ -59,6 +60,7 @@ pub(crate) fn prepare(steps: &Steps, arguments: &[String]) -> Result<Command> {
 fn tell_programs(command: &mut Command) -> Result<()> {
     command
         .env("KXDNS_BIN", workspace::release_program("kxdns"))
+        .env("KXDNS_LOOKUPS", workspace::target())
         .env("KXDNS_PEERS", setup::peers_folder()?);
     Ok(())
 }

@@ -52,7 +52,7 @@ impl Stage {
         upstream::start(&neighbour, SocketAddr::from((UPSTREAM, 53)))?;
         let coredns = node.add_pod(&PodSpec::new("coredns", 5))?;
         let rival = node.add_pod(&PodSpec::new("rival", 6))?;
-        let process = start_coredns_by(&cluster, &coredns, |kubeconfig| corefile(kubeconfig, ""))?;
+        let process = start_coredns_by(&cluster, coredns.namespace(), |kubeconfig| corefile(kubeconfig, ""))?;
         await_known(coredns.namespace())?;
         Ok(Stage {
             node,
@@ -75,7 +75,9 @@ impl Stage {
 
     /// Starts a second CoreDNS as the rival.
     pub fn start_twin(&self) -> Result<Process> {
-        let twin = start_coredns_by(&self.cluster, &self.rival, |kubeconfig| corefile(kubeconfig, ""))?;
+        let twin = start_coredns_by(&self.cluster, self.rival.namespace(), |kubeconfig| {
+            corefile(kubeconfig, "")
+        })?;
         await_known(self.rival.namespace())?;
         Ok(twin)
     }

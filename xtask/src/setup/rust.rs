@@ -9,8 +9,12 @@ use crate::step::{self, Steps};
 use crate::workspace;
 
 /// Components, and a file by which each is known.
-const COMPONENTS: [(&str, &str); 3] = [
+const COMPONENTS: [(&str, &str); 4] = [
     ("clippy", "bin/cargo-clippy"),
+    (
+        "rust-std-x86_64-unknown-linux-musl",
+        "lib/rustlib/x86_64-unknown-linux-musl/lib",
+    ),
     ("rust-src", "lib/rustlib/src/rust/library/core/src/lib.rs"),
     ("rustfmt", "bin/rustfmt"),
 ];

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use kxdns_tests::agent::Agent;
 use kxdns_tests::figures::readable;
-use kxdns_tests::metrics::Metrics;
+use kxdns_tests::metrics::{KERNEL_ANSWERS, Metrics};
 use kxdns_tests::pod::Pod;
 
 use crate::backends::{UPSTREAM_ADDRESS, UPSTREAM_NAME};
@@ -135,7 +135,7 @@ struct Answers([f64; 3]);
 impl Answers {
     fn read(metrics: &Metrics) -> Answers {
         let served = |source| metrics.sum("kxdns_server_responses_total", &[("source", source)]);
-        let kernel = metrics.sum("kxdns_kernel_answers_total", &[]);
+        let kernel = metrics.sum(KERNEL_ANSWERS, &[]);
         Answers([kernel, served("zone") + served("server"), served("forward")])
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use domain::base::Rtype;
 use domain::base::iana::{OptRcode, OptionCode};
-use kxdns_tests::metrics::Metrics;
+use kxdns_tests::metrics::{KERNEL_ANSWERS, KERNEL_PASSES, Metrics};
 
 use crate::ask::Told;
 use crate::corefiles::Corefile;
@@ -14,8 +14,6 @@ use crate::totals::by_count;
 use kxdns_tests::meaning::{Meaning, Reply};
 use kxdns_tests::question::{Edns, Question, Z};
 
-const ANSWERS: &str = "kxdns_kernel_answers_total";
-const PASSES: &str = "kxdns_kernel_passes_total";
 /// How many sorts of questions are told.
 const TOLD: usize = 25;
 /// The labels of names that mean themselves, wherever they stand.
@@ -64,14 +62,14 @@ impl Share {
 
     /// Counts what the agent's metrics have come to between two readings, and returns the kernel's answers.
     pub(crate) fn count_metrics(&mut self, before: &Metrics, after: &Metrics) -> usize {
-        for name in [ANSWERS, PASSES] {
+        for name in [KERNEL_ANSWERS, KERNEL_PASSES] {
             for (labels, value) in after.series(name) {
                 let former = before.series(name).find(|(other, _)| *other == labels);
                 let more = value - former.map_or(0.0, |(_, value)| value);
                 *self.counters.entry(format!("{name}{labels}")).or_default() += more as usize;
             }
         }
-        (after.sum(ANSWERS, &[]) - before.sum(ANSWERS, &[])) as usize
+        (after.sum(KERNEL_ANSWERS, &[]) - before.sum(KERNEL_ANSWERS, &[])) as usize
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use dns_userspace::kernel::hook::Hook;
+use kxdns_tests::metrics::KERNEL_ANSWERS;
 
 use crate::asker::{Entry, ask};
 use crate::check::{BOUND, Checker, Counts};
@@ -17,8 +18,6 @@ use crate::delays::Delays;
 use crate::history::Truth;
 use crate::stage::{SERVERS, Stage};
 use crate::writer::write;
-
-const ANSWERS: &str = "kxdns_kernel_answers_total";
 
 /// What a round has shown.
 pub(crate) struct Outcome {
@@ -36,9 +35,9 @@ pub(crate) struct Outcome {
 pub(crate) fn play(stage: &Stage, hook: Hook, length: Duration, seed: u64) -> Result<Outcome> {
     let truth = Arc::new(Truth::new(seed));
     let agent = stage.start_agent(hook)?;
-    let before = agent.metrics()?.sum(ANSWERS, &[]);
+    let before = agent.metrics()?.sum(KERNEL_ANSWERS, &[]);
     let entries = ask_while_writing(stage, &truth, length, seed)?;
-    let counted = (agent.metrics()?.sum(ANSWERS, &[]) - before) as usize;
+    let counted = (agent.metrics()?.sum(KERNEL_ANSWERS, &[]) - before) as usize;
     agent.stop()?;
     let histories = truth.histories();
     let mut checker = Checker::new(&histories);
