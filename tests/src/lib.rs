@@ -8,13 +8,14 @@
 
 pub mod agent;
 pub mod attachments;
+pub mod baseline;
 pub mod bulk;
 pub mod client;
 pub mod cluster;
 pub mod coredns;
 pub mod counters;
 pub mod dns;
-pub mod empty;
+
 pub mod ending;
 pub mod figures;
 pub mod frames;

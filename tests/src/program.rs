@@ -13,7 +13,7 @@ use dns_userspace::kernel::zones::{self, KernelZone};
 use dns_userspace::name::Name;
 use dns_userspace::zone::ZoneTable;
 
-use crate::empty;
+use crate::baseline;
 use crate::frames::DNS_SERVICE;
 
 /// The longest reply that a test expects.
@@ -149,14 +149,14 @@ pub struct Floor(Ebpf);
 impl Floor {
     /// Loads them.
     pub fn load() -> Result<Self> {
-        empty::load().map(Self)
+        baseline::load().map(Self)
     }
 
     /// How long it takes to run none on a frame.
     pub fn timed(&self, hook: Hook, frame: &[u8]) -> Result<Duration> {
         let program = match hook {
-            Hook::Tc => empty::TC,
-            Hook::Xdp | Hook::XdpVeth => empty::XDP,
+            Hook::Tc => baseline::TC,
+            Hook::Xdp | Hook::XdpVeth => baseline::XDP,
         };
         Ok(test_run(&self.0, program, hook, frame, &mut [0; MAX_FRAME])?.duration)
     }

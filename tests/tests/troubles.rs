@@ -12,9 +12,9 @@ use aya::programs::{Xdp, XdpMode};
 use domain::base::iana::Rcode;
 use kxdns_tests::agent::{Agent, COREFILE, PLAIN_COREFILE};
 use kxdns_tests::attachments::{list_attached, list_pinned};
+use kxdns_tests::baseline;
 use kxdns_tests::cluster::{CONTROL_PLANE, Cluster, User};
 use kxdns_tests::dns::{Question, ask, await_reply};
-use kxdns_tests::empty;
 use kxdns_tests::figures::{readable, tell};
 use kxdns_tests::kube_proxy::create_kube_dns;
 use kxdns_tests::namespace::Namespace;
@@ -134,8 +134,8 @@ fn a_foreign_xdp_program_is_named_and_never_replaced() -> Result<()> {
     let stage = Stage::build()?;
     let other = stage.node.add_pod(&PodSpec::new("other", 6))?;
     let link = stage.pod.node_link();
-    let mut foreign = empty::load()?;
-    let program: &mut Xdp = foreign.program_mut(empty::XDP).context("not loaded")?.try_into()?;
+    let mut foreign = baseline::load()?;
+    let program: &mut Xdp = foreign.program_mut(baseline::XDP).context("not loaded")?.try_into()?;
     let name = CString::new(link)?;
     stage
         .node()
@@ -147,7 +147,7 @@ fn a_foreign_xdp_program_is_named_and_never_replaced() -> Result<()> {
     let id = program.info()?.id();
     let refusal = format!(
         "{link}: not attached: it already has XDP program {id} `{}`; kxdns does not replace it: detach it, or use",
-        empty::XDP
+        baseline::XDP
     );
     agent.await_output(&refusal, LIMIT)?;
     let socket = other.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;

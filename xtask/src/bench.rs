@@ -12,6 +12,8 @@ use crate::{build, test, workspace};
 pub(crate) enum Benchmark {
     /// The BPF programs alone, by test runs: nanoseconds and verified instructions of each.
     Program,
+    /// What a pod waits for the kernel's answer, one question at a time, beside a program that sends questions back.
+    Pod,
     /// A large cluster on a real API server, beside CoreDNS: the first sync, memory, a relist, changes of endpoints.
     ///
     /// Takes about seven minutes.
@@ -48,6 +50,7 @@ pub(crate) struct Size {
 pub(crate) fn run(steps: &Steps, benchmark: &Benchmark) -> Result<()> {
     match benchmark {
         Benchmark::Program => measure_program(steps),
+        Benchmark::Pod => measure_pod(steps),
         Benchmark::Scale(size) => measure_scale(steps, size),
         Benchmark::Workload(lookups) => measure_workload(steps, lookups),
     }
@@ -57,6 +60,12 @@ fn measure_program(steps: &Steps) -> Result<()> {
     workspace::require_root("bench program")?;
     setup::provide(steps, &[Need::Toolchain])?;
     step::become_program(build::build_companion(steps, "bench-program")?)
+}
+
+fn measure_pod(steps: &Steps) -> Result<()> {
+    workspace::require_root("bench pod")?;
+    setup::provide(steps, &[Need::Programs(test::PROGRAMS), Need::Toolchain])?;
+    step::become_program(build::build_companion(steps, "bench-pod")?)
 }
 
 fn measure_scale(steps: &Steps, size: &Size) -> Result<()> {

@@ -1,0 +1,140 @@
+//! Programs to measure by: some that do nothing, which is what running any program costs, and one that sends every query
+//! back as its own reply, which is the least that answering one costs.
+
+use anyhow::{Context as _, Result};
+use aya::Ebpf;
+use aya::programs::{SchedClassifier, Xdp};
+use object::write::{Object, Symbol, SymbolSection};
+use object::{Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
+
+/// The name of the program that returns `XDP_PASS`.
+pub const XDP: &str = "empty_xdp";
+/// The name of the program that returns `TC_ACT_UNSPEC`.
+pub const TC: &str = "empty_tc";
+/// The name of the tc program that sends queries over IPv4 back.
+pub const REFLECTOR: &str = "reflector";
+
+/// Loads all of them.
+pub fn load() -> Result<Ebpf> {
+    let mut ebpf = Ebpf::load(&object()?)?;
+    let program = ebpf.program_mut(XDP).context("not in the object")?;
+    <&mut Xdp>::try_from(program)?.load()?;
+    for name in [TC, REFLECTOR] {
+        let program = ebpf.program_mut(name).context("not in the object")?;
+        <&mut SchedClassifier>::try_from(program)?.load()?;
+    }
+    Ok(ebpf)
+}
+
+/// An instruction: operation, destination and source register, offset, constant.
+type Instruction = (u8, u8, u8, i16, i32);
+
+// Linux, Documentation/bpf/standardization/instruction-set.rst.
+const LOAD_4: u8 = 0x61;
+const LOAD_2: u8 = 0x69;
+const LOAD_1: u8 = 0x71;
+const STORE_4: u8 = 0x63;
+const STORE_2: u8 = 0x6b;
+const STORE_1: u8 = 0x73;
+const MOVE: u8 = 0xbf;
+const SET: u8 = 0xb7;
+const ADD: u8 = 0x07;
+const OR: u8 = 0x47;
+const JUMP_IF_GREATER: u8 = 0x2d;
+const JUMP_UNLESS: u8 = 0x55;
+const CALL: u8 = 0x85;
+const EXIT: u8 = 0x95;
+
+/// `bpf_redirect`.
+const REDIRECT: i32 = 23;
+const XDP_PASS: i32 = 2;
+const TC_ACT_UNSPEC: i32 = -1;
+/// Offsets in `struct __sk_buff`.
+const IFINDEX: i16 = 40;
+const DATA: i16 = 76;
+const DATA_END: i16 = 80;
+
+const RETURN: Instruction = (EXIT, 0, 0, 0, 0);
+
+/// Ethernet, IPv4 without options, UDP and the DNS header.
+const HEADERS: i32 = 14 + 20 + 8 + 12;
+
+/// Swaps the addresses and the ports, and says that this is a reply. No checksum notices the first, and what is sent from a
+/// socket over a veth has none yet that would notice the last.
+const REFLECT: [Instruction; 37] = [
+    (MOVE, 6, 1, 0, 0),
+    (LOAD_4, 2, 6, DATA, 0),
+    (LOAD_4, 3, 6, DATA_END, 0),
+    (MOVE, 4, 2, 0, 0),
+    (ADD, 4, 0, 0, HEADERS),
+    (JUMP_IF_GREATER, 4, 3, 29, 0),
+    (LOAD_2, 4, 2, 12, 0),
+    (JUMP_UNLESS, 4, 0, 27, 0x0008), // IPv4
+    (LOAD_1, 4, 2, 23, 0),
+    (JUMP_UNLESS, 4, 0, 25, 17), // UDP
+    (LOAD_2, 4, 2, 36, 0),
+    (JUMP_UNLESS, 4, 0, 23, 0x3500), // port 53
+    // The MAC addresses.
+    (LOAD_4, 3, 2, 0, 0),
+    (LOAD_2, 4, 2, 4, 0),
+    (LOAD_4, 5, 2, 6, 0),
+    (LOAD_2, 0, 2, 10, 0),
+    (STORE_4, 2, 5, 0, 0),
+    (STORE_2, 2, 0, 4, 0),
+    (STORE_4, 2, 3, 6, 0),
+    (STORE_2, 2, 4, 10, 0),
+    // The IP addresses.
+    (LOAD_4, 3, 2, 26, 0),
+    (LOAD_4, 4, 2, 30, 0),
+    (STORE_4, 2, 4, 26, 0),
+    (STORE_4, 2, 3, 30, 0),
+    // The port that asked; it is answered from port 53.
+    (LOAD_2, 3, 2, 34, 0),
+    (STORE_2, 2, 3, 36, 0),
+    (SET, 3, 0, 0, 0x3500),
+    (STORE_2, 2, 3, 34, 0),
+    // QR.
+    (LOAD_1, 3, 2, 44, 0),
+    (OR, 3, 0, 0, 0x80),
+    (STORE_1, 2, 3, 44, 0),
+    (LOAD_4, 1, 6, IFINDEX, 0),
+    (SET, 2, 0, 0, 0),
+    (CALL, 0, 0, 0, REDIRECT),
+    RETURN,
+    // Where all jumps lead.
+    (SET, 0, 0, 0, TC_ACT_UNSPEC),
+    RETURN,
+];
+
+fn object() -> Result<Vec<u8>> {
+    let mut object = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
+    let license = object.add_section(vec![], b"license".to_vec(), SectionKind::Data);
+    object.append_section_data(license, b"GPL\0", 1);
+    let programs = [
+        ("xdp", XDP, vec![(SET, 0, 0, 0, XDP_PASS), RETURN]),
+        ("classifier", TC, vec![(SET, 0, 0, 0, TC_ACT_UNSPEC), RETURN]),
+        ("classifier", REFLECTOR, REFLECT.to_vec()),
+    ];
+    for (section, name, instructions) in programs {
+        let section = object.add_section(vec![], section.into(), SectionKind::Text);
+        let code: Vec<u8> = instructions.into_iter().flat_map(encode).collect();
+        object.append_section_data(section, &code, 8);
+        object.add_symbol(Symbol {
+            name: name.into(),
+            value: 0,
+            size: code.len() as u64,
+            kind: SymbolKind::Text,
+            scope: SymbolScope::Linkage,
+            weak: false,
+            section: SymbolSection::Section(section),
+            flags: SymbolFlags::None,
+        });
+    }
+    object.write().context("cannot write an ELF object")
+}
+
+fn encode((operation, destination, source, offset, constant): Instruction) -> [u8; 8] {
+    let [low, high] = offset.to_le_bytes();
+    let [a, b, c, d] = constant.to_le_bytes();
+    [operation, source << 4 | destination, low, high, a, b, c, d]
+}
