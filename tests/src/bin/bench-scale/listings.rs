@@ -1,4 +1,5 @@
-//! What the agent's log says of its lists: `2026-01-01T00:00:01.500000Z  INFO listed 10 services in 0.250 s`.
+//! What the agent's log says of its lists: `2026-01-01T00:00:01.500000Z  INFO listed 10 services in 0.250 s`; and of their way
+//! into the kernel: `INFO the kernel knows 40 names, in 24 KiB, after 0.001 s`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +29,13 @@ pub(crate) fn time_from_first(listings: &[Listing], end: SystemTime) -> Option<D
     since.max_by(f64::total_cmp).map(Duration::from_secs_f64)
 }
 
+/// How long it took to put all names into the kernel.
+pub(crate) fn time_into_kernel(log: &str) -> Option<Duration> {
+    let (_, told) = log.split_once(" the kernel knows ")?;
+    let (_, time) = told.lines().next()?.split_once(", after ")?;
+    Duration::try_from_secs_f64(time.strip_suffix(" s")?.parse().ok()?).ok()
+}
+
 fn read_line(line: &str) -> Option<Listing> {
     let (head, told) = line.split_once(" listed ")?;
     let mut words = told.split_ascii_whitespace();
@@ -54,6 +62,13 @@ fn time_of_day(timestamp: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_into_the_kernel_is_read_from_the_log() {
+        let log = format!("{LOG}2026-01-01T00:00:03.0Z  INFO the kernel knows 40 names, in 24 KiB, after 0.125 s\n");
+        assert_eq!(time_into_kernel(&log), Some(Duration::from_millis(125)));
+        assert_eq!(time_into_kernel(LOG), None);
+    }
 
     const LOG: &str = "\
 2026-01-01T00:00:01.500000Z  INFO listed 101 namespaces in 0.250 s

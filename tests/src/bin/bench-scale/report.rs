@@ -71,6 +71,7 @@ impl Table {
     fn tell_syncs(&self) {
         self.durations("first sync: from the first list until ready", |sync| sync.from_list);
         self.durations("first sync: the longest of the lists", |sync| sync.longest_list);
+        self.durations("first sync: all names into the kernel", |sync| sync.into_kernel);
         self.durations("first sync: from the process's start until ready", |sync| {
             Some(sync.ready)
         });
