@@ -9,23 +9,22 @@ use kxdns_tests::frames::{Family, Query, frame, is_left_to_device, open_reply};
 use kxdns_tests::program::{Hook, Programs};
 use kxdns_tests::tables::{HostTables, addresses, cluster_local};
 
-const NAME: &str = "web-service.default.svc.cluster.local";
-const MIXED: &str = "wEB-SERVICE.DEFAULT.svc.Cluster.LOCAL";
-const SIX: &str = "six.default.svc.cluster.local";
-const DUAL: &str = "dual.default.svc.cluster.local";
-const IPV4: [u8; 4] = [10, 107, 37, 188];
-const IPV6: [u8; 16] = [0xfd, 0, 0, 0x96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+/// The first two are the same in another spelling, and the last is not in the tables.
+const NAMES: [&str; 5] = [
+    "web-service.default.svc.cluster.local",
+    "wEB-SERVICE.DEFAULT.svc.Cluster.LOCAL",
+    "six.default.svc.cluster.local",
+    "dual.default.svc.cluster.local",
+    "nobody.default.svc.cluster.local",
+];
 
 /// The programs and the core over the same names.
 fn tables() -> (Programs, HostTables) {
     let mut programs = Programs::load().unwrap();
     programs.tables.set_zones(&cluster_local()).unwrap();
     let mut memory = HostTables::new(cluster_local());
-    for (name, ipv4, ipv6) in [
-        (NAME, Some(IPV4), None),
-        (SIX, None, Some(IPV6)),
-        (DUAL, Some(IPV4), Some(IPV6)),
-    ] {
+    let (ipv4, ipv6) = (Some([10, 107, 37, 188]), Some([0xfd; 16]));
+    for (name, ipv4, ipv6) in [(NAMES[0], ipv4, None), (NAMES[2], None, ipv6), (NAMES[3], ipv4, ipv6)] {
         let name = Name::parse(name).unwrap();
         programs.set(&name, addresses(&name, ipv4, ipv6)).unwrap();
         memory.set(&name, addresses(&name, ipv4, ipv6));
@@ -89,7 +88,7 @@ impl Random {
 
     /// A query as it should be, or with up to three bytes changed, or cut, or lengthened.
     fn frame(&mut self) -> Vec<u8> {
-        let name = [NAME, MIXED, SIX, DUAL, "nobody.default.svc.cluster.local"][self.next(5)];
+        let name = NAMES[self.next(NAMES.len())];
         let mut query = Query::new(name, [1, 28, 33, 255][self.next(4)]);
         if self.next(2) == 0 {
             query = query.with_opt(1232, 0, &[]);
