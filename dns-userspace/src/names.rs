@@ -138,19 +138,23 @@ fn add_own(names: &mut BTreeSet<String>, set: &ServiceSet, key: &ObjectKey) {
 }
 
 /// How a port may be spelled, but for what is recognised as one in any spelling.
+///
+/// Of a port without a name that is any: `_._tcp` stands for all ports of the protocol, and changes with each.
 fn spellings(port: &Port) -> Vec<String> {
     let Port { name, protocol, .. } = port;
-    let written_down = format!("_{name}._{protocol}");
-    if PROTOCOLS.contains(&&**protocol) {
-        return vec![written_down];
+    let mut spellings = Vec::new();
+    if !name.is_empty() {
+        spellings.push(format!("_{name}._{protocol}"));
     }
-    vec![
-        written_down,
-        format!("{name}._{protocol}"),
-        format!("_{name}.{protocol}"),
-        format!("{name}.{protocol}"),
-        format!("_.{protocol}"),
-    ]
+    if !PROTOCOLS.contains(&&**protocol) {
+        spellings.extend([
+            format!("{name}._{protocol}"),
+            format!("_{name}.{protocol}"),
+            format!("{name}.{protocol}"),
+            format!("_.{protocol}"),
+        ]);
+    }
+    spellings
 }
 
 fn add_endpoints(names: &mut BTreeSet<String>, slice: &EndpointSlice, options: &Options, service: &ObjectKey) {

@@ -123,6 +123,16 @@ impl HostTables {
         assert!(matches!(set, Ok(Ok(()))), "{name}: {set:?}");
     }
 
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// Makes these the zones.
     pub fn set_zones(&mut self, zones: Zones) {
         self.zones = zones;

@@ -147,7 +147,7 @@ fn slice() -> impl Strategy<Value = EndpointSlice> {
     });
     let endpoints = proptest::collection::vec(endpoint, 0..5);
     (
-        any_of(NAMES),
+        prop_oneof![Just("web"), any_of(NAMES)],
         proptest::option::of(any_of(["east", "West"])),
         endpoints,
         ports(),
@@ -161,7 +161,13 @@ fn slice() -> impl Strategy<Value = EndpointSlice> {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let place = || (any_of(NAMESPACES), any_of(NAMES)).prop_map(|(namespace, name)| key(namespace, name));
+    // Objects of all kinds meet most of all at one place.
+    let place = || {
+        prop_oneof![
+            (any_of(NAMESPACES), any_of(NAMES)).prop_map(|(namespace, name)| key(namespace, name)),
+            any_of(NAMES).prop_map(|name| key("default", name)),
+        ]
+    };
     let object = prop_oneof![
         2 => any_of(NAMESPACES).prop_map(|name| Object::Namespace(name.into())),
         3 => (place(), service()).prop_map(|(key, service)| Object::Service(key, service)),
@@ -270,6 +276,55 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A port that has no name may be asked for by an underscore, which stands for the others too.
+#[test]
+fn a_name_goes_with_the_last_port_that_it_stands_for() {
+    let slice = |port: &str| EndpointSlice {
+        service: "web".into(),
+        cluster: None,
+        endpoints: vec![Endpoint {
+            address: [10, 0, 0, 1].into(),
+            hostname: None,
+            pod: None,
+            zone: None,
+        }]
+        .into(),
+        ports: [Port {
+            name: port.into(),
+            protocol: "TCP".into(),
+            number: Some(80),
+        }]
+        .into(),
+    };
+    let options = Options {
+        pods: Pods::Disabled,
+        namespaces: vec![],
+        endpoint_pod_names: false,
+        noendpoints: false,
+        ignore_empty: false,
+        zonal: false,
+        multicluster: vec![],
+        local: vec![],
+        dns_service: None,
+    };
+    let mut stage = Stage::new(options, Fallthrough::None);
+    stage.update(Event::Apply(Object::Namespace("default".into())));
+    let service = Service {
+        reach: Reach::Headless,
+        ports: vec![],
+    };
+    stage.update(Event::Apply(Object::Service(key("default", "web"), service)));
+    stage.update(Event::Apply(Object::EndpointSlice(key("default", "one"), slice(""))));
+    stage.update(Event::Apply(Object::EndpointSlice(
+        key("default", "two"),
+        slice("http"),
+    )));
+    for one in ["one", "two"] {
+        stage.update(Event::Delete(Kind::EndpointSlice, key("default", one)));
+        stage.check("_._tcp.web.default.svc.cluster.local", 33);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -280,6 +335,9 @@ proptest! {
         events in proptest::collection::vec(event(), 1..25),
         questions in proptest::collection::vec((name(), proptest::sample::select(TYPES.to_vec())), 150),
     ) {
+        // Pods are watched where their names are those of Pods that exist.
+        let is_watched = |event: &Event| options.pods == Pods::Verified || event.kind() != Kind::Pod;
+        let events: Vec<_> = events.into_iter().filter(is_watched).collect();
         let mut stage = Stage::new(options, fallthrough);
         for (index, event) in events.into_iter().enumerate() {
             stage.update(event);
@@ -289,6 +347,7 @@ proptest! {
             }
         }
         let anew = HostTables::of(&mut stage.zones.write().unwrap(), &stage.kernel_zones);
+        prop_assert_eq!(stage.tables.len(), anew.len());
         for (name, qtype) in &questions {
             stage.check(name, *qtype);
             let frame = Query::new(name, *qtype).frame(Family::V4);
