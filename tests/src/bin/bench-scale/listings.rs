@@ -29,11 +29,29 @@ pub(crate) fn time_from_first(listings: &[Listing], end: SystemTime) -> Option<D
     since.max_by(f64::total_cmp).map(Duration::from_secs_f64)
 }
 
-/// How long it took to put all names into the kernel.
-pub(crate) fn time_into_kernel(log: &str) -> Option<Duration> {
+/// All names on their way into the kernel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct IntoKernel {
+    /// How many they are.
+    pub(crate) names: u64,
+    /// How much memory they take there.
+    pub(crate) bytes: u64,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
+
+/// Reads that out of a log.
+pub(crate) fn into_kernel(log: &str) -> Option<IntoKernel> {
     let (_, told) = log.split_once(" the kernel knows ")?;
-    let (_, time) = told.lines().next()?.split_once(", after ")?;
-    Duration::try_from_secs_f64(time.strip_suffix(" s")?.parse().ok()?).ok()
+    let words: Vec<_> = told.lines().next()?.split(' ').collect();
+    let [names, "names,", "in", kibibytes, "KiB,", "after", seconds, "s"] = words[..] else {
+        return None;
+    };
+    Some(IntoKernel {
+        names: names.parse().ok()?,
+        bytes: kibibytes.parse::<u64>().ok()? * 1024,
+        took: Duration::try_from_secs_f64(seconds.parse().ok()?).ok()?,
+    })
 }
 
 fn read_line(line: &str) -> Option<Listing> {
@@ -64,10 +82,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_into_the_kernel_is_read_from_the_log() {
+    fn the_way_into_the_kernel_is_read_from_the_log() {
         let log = format!("{LOG}2026-01-01T00:00:03.0Z  INFO the kernel knows 40 names, in 24 KiB, after 0.125 s\n");
-        assert_eq!(time_into_kernel(&log), Some(Duration::from_millis(125)));
-        assert_eq!(time_into_kernel(LOG), None);
+        let expected = IntoKernel {
+            names: 40,
+            bytes: 24 * 1024,
+            took: Duration::from_millis(125),
+        };
+        assert_eq!(into_kernel(&log), Some(expected));
+        assert_eq!(into_kernel(LOG), None);
     }
 
     const LOG: &str = "\

@@ -8,6 +8,7 @@ use kxdns_tests::figures::readable;
 
 use crate::cells::{counts, lowest_and_median, megabytes, none, p50_and_p99, times};
 use crate::changes::{COUNTED, Inside, TIMED};
+use crate::listings::IntoKernel;
 use crate::population::Population;
 use crate::relist::Relist;
 use crate::sync::{REST, Sync};
@@ -71,7 +72,9 @@ impl Table {
     fn tell_syncs(&self) {
         self.durations("first sync: from the first list until ready", |sync| sync.from_list);
         self.durations("first sync: the longest of the lists", |sync| sync.longest_list);
-        self.durations("first sync: all names into the kernel", |sync| sync.into_kernel);
+        self.durations("first sync: all names into the kernel", |sync| {
+            Some(sync.into_kernel?.took)
+        });
         self.durations("first sync: from the process's start until ready", |sync| {
             Some(sync.ready)
         });
@@ -86,6 +89,10 @@ impl Table {
             |sync| sync.rest.now,
         );
         self.memory("at rest: BPF maps and programs, in the kernel", |sync| sync.kernel);
+        self.names("names in the kernel", |into| into.names);
+        self.names("bytes of the kernel's tables for each", |into| {
+            into.bytes / into.names.max(1)
+        });
     }
 
     fn tell_relist(&self) {
@@ -124,6 +131,13 @@ impl Table {
     fn memory(&self, what: &str, of: fn(&Sync) -> u64) {
         self.row(what, |figures| {
             lowest_and_median(figures.syncs.iter().map(of).collect(), megabytes)
+        });
+    }
+
+    fn names(&self, what: &str, of: fn(IntoKernel) -> u64) {
+        self.row(what, |figures| {
+            let numbers = figures.syncs.iter().filter_map(|sync| sync.into_kernel).map(of);
+            lowest_and_median(numbers.collect(), |number| number.to_string())
         });
     }
 

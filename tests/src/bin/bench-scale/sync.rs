@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Result, ensure};
 use kxdns_tests::usage::{Memory, kernel_memory, memory, processor_time};
 
-use crate::listings;
+use crate::listings::{self, IntoKernel};
 use crate::probe::Expectation;
 use crate::server::{Rival, Server};
 use crate::stage::Stage;
@@ -28,8 +28,8 @@ pub(crate) struct Sync {
     pub(crate) from_list: Option<Duration>,
     /// The longest of its lists.
     pub(crate) longest_list: Option<Duration>,
-    /// How long it took to put all names into the kernel, which is a part of that.
-    pub(crate) into_kernel: Option<Duration>,
+    /// The names' way into the kernel, which is a part of that.
+    pub(crate) into_kernel: Option<IntoKernel>,
     /// Processor time until it was ready and answered.
     pub(crate) processor: Duration,
     /// Memory at that time.
@@ -53,7 +53,7 @@ pub(crate) fn sync(stage: &Stage, rival: Rival, last: &Expectation) -> Result<(S
         answered: answered.monotonic - server.started,
         from_list: listings::time_from_first(&listings, ready.wall),
         longest_list: listings.iter().map(|listing| listing.took).max(),
-        into_kernel: listings::time_into_kernel(&server.process.output()),
+        into_kernel: listings::into_kernel(&server.process.output()),
         processor,
         synced,
         rest: memory(server.pid)?,
