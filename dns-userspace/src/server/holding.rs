@@ -1,15 +1,15 @@
 //! What the kernel is to hold of a name: the server's own replies, written down.
 
-use domain::base::iana::{Class, OptRcode, Rtype};
+use domain::base::iana::{Class, Rtype};
 
 use super::cache;
 use super::message::{HEADER_LEN, MAX_LEN, Question};
 use super::query::Query;
-use super::respond::{Claim, consult};
+use super::reply::Setting;
 use crate::corefile::Cache;
 use crate::name::Name;
 use crate::rules::qtype;
-use crate::zone::ZoneTable;
+use crate::zone::{Content, Said, ZoneTable};
 
 /// What a name has of a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,28 +45,31 @@ pub fn hold(zones: &ZoneTable, cache: Option<&Cache>, name: &Name, qtype: u16) -
     {
         return Held::Elsewhere;
     }
+    let (zone, content) = match zones.ask(name, qtype) {
+        Said::Outside | Said::FallThrough => return Held::FallThrough,
+        Said::Refused => return Held::Elsewhere,
+        Said::Here { zone, content } => (zone, content),
+    };
+    // Most of what is asked is nothing, for which no reply has to be made.
+    match content {
+        Content::NoData => return Held::NoData,
+        Content::NxDomain => return Held::NxDomain,
+        Content::Failure | Content::Elsewhere { .. } => return Held::Elsewhere,
+        Content::Soa | Content::Records(_) => {}
+    }
     let query = Query::of_question(Question {
         name: name.as_wire().to_vec(),
         qtype: Rtype::from_int(qtype),
         class: Class::IN,
     });
-    let mut reply = match consult(zones, &query) {
-        Claim::Reply(reply) => reply,
-        Claim::None => return Held::FallThrough,
-        Claim::Alias(..) | Claim::Refused => return Held::Elsewhere,
-    };
+    let mut reply = Setting::new(&query, zone, zones.primary()).reply(&content);
     if let Some(cache) = cache.filter(|cache| cache.takes(name)) {
         cache::pass(cache, &query, &mut reply);
     }
-    match (reply.rcode, reply.answer.len()) {
-        (OptRcode::NXDOMAIN, _) => Held::NxDomain,
-        (OptRcode::NOERROR, 0) => Held::NoData,
-        (OptRcode::NOERROR, answers) => Held::Set {
-            bytes: reply.write(MAX_LEN).split_off(HEADER_LEN + name.as_wire().len() + 4),
-            answers,
-            additionals: reply.additional.len(),
-        },
-        _ => Held::Elsewhere,
+    Held::Set {
+        bytes: reply.write(MAX_LEN).split_off(HEADER_LEN + name.as_wire().len() + 4),
+        answers: reply.answer.len(),
+        additionals: reply.additional.len(),
     }
 }
 
