@@ -402,7 +402,7 @@ impl<'a> Rules<'a> {
             }
             Part::Whole | Part::Port(..) => true,
         };
-        self.places(key, part, is_meant).records(qtype)
+        self.places(key, part, qtype, is_meant).records()
     }
 
     /// The records of a headless Service's endpoints in a topology zone: where there are none NODATA, or, where the zone is
@@ -422,18 +422,24 @@ impl<'a> Rules<'a> {
         let is_inside = |slice: &EndpointSlice, endpoint: &Endpoint| {
             zones.get(&(ptr::from_ref(slice), endpoint.address)) == Some(&zone)
         };
-        let mut places = self.places(key, Part::Whole, is_inside);
-        if places.0.is_empty() && prefer {
-            places = self.places(key, Part::Whole, |_, _| true);
+        let mut places = self.places(key, Part::Whole, qtype, is_inside);
+        if places.places.is_empty() && prefer {
+            places = self.places(key, Part::Whole, qtype, |_, _| true);
         }
-        match places.records(qtype) {
+        match places.records() {
             Found::Absent => Found::NODATA,
             found => found,
         }
     }
 
-    fn places(&self, key: &ObjectKey, part: Part<'_>, is_meant: impl Fn(&EndpointSlice, &Endpoint) -> bool) -> Places {
-        let mut places = Places::default();
+    fn places(
+        &self,
+        key: &ObjectKey,
+        part: Part<'_>,
+        qtype: u16,
+        is_meant: impl Fn(&EndpointSlice, &Endpoint) -> bool,
+    ) -> Places {
+        let mut places = Places::new(qtype);
         for (slice, endpoint) in self
             .endpoints(key)
             .filter(|(slice, endpoint)| is_meant(slice, endpoint))
@@ -479,7 +485,7 @@ impl<'a> Rules<'a> {
         };
         let address = spelled.parse::<IpAddr>().ok().filter(|_| count > 0);
         let Some(address) = address else { return Found::Absent };
-        let mut places = Places::default();
+        let mut places = Places::new(qtype);
         let port = Port {
             name: String::new(),
             protocol: String::new(),
@@ -491,7 +497,7 @@ impl<'a> Rules<'a> {
                 format!("{label}.{namespace}.pod")
             });
         }
-        places.records(qtype)
+        places.records()
     }
 
     /// A Service's cluster IP has that one name; another address is named by each endpoint that has it. Whether Service
@@ -648,48 +654,59 @@ impl Found {
     }
 }
 
-/// Addresses with a port each, of which a Service or an endpoint consists.
-#[derive(Default)]
-struct Places(Vec<Place>);
+/// Addresses with a port each, of which a Service or an endpoint consists, for a question of one type.
+struct Places {
+    qtype: u16,
+    places: Vec<Place>,
+}
 
 struct Place {
     address: IpAddr,
     /// `None` where a Service has no port, or a slice leaves it open: there are addresses then, and no SRV record.
     port: Option<u16>,
+    /// Empty unless SRV records are asked for: nothing else tells it, and making it takes long.
     target: Target,
 }
 
 impl Places {
+    fn new(qtype: u16) -> Self {
+        let places = Vec::new();
+        Self { qtype, places }
+    }
+
     fn add(&mut self, address: IpAddr, port: Option<&Port>, target: impl Fn() -> Target) {
-        self.0.push(Place {
+        self.places.push(Place {
             address,
             port: port.and_then(|port| port.number),
-            target: target(),
+            target: match self.qtype {
+                qtype::SRV => target(),
+                _ => Target::new(),
+            },
         });
     }
 
-    fn records(&self, qtype: u16) -> Found {
-        match qtype {
-            _ if self.0.is_empty() => Found::Absent,
-            qtype::A | qtype::AAAA => Found::data(self.addresses(qtype)),
+    fn records(&self) -> Found {
+        match self.qtype {
+            _ if self.places.is_empty() => Found::Absent,
+            qtype::A | qtype::AAAA => Found::data(self.addresses()),
             qtype::SRV => self.services(),
             _ => Found::NODATA,
         }
     }
 
-    fn addresses(&self, qtype: u16) -> Vec<Data> {
+    fn addresses(&self) -> Vec<Data> {
         let mut seen = HashSet::new();
-        let addresses = self.0.iter().map(|place| place.address);
+        let addresses = self.places.iter().map(|place| place.address);
         let fresh = addresses.filter(|address| seen.insert(*address));
-        fresh.filter_map(|address| address_data(address, qtype)).collect()
+        fresh.filter_map(|address| address_data(address, self.qtype)).collect()
     }
 
     /// One SRV record for each port of each target. The weight is shared by all places, repeated or not.
     fn services(&self) -> Found {
-        let weight = (100 / self.0.len().max(1)).max(1) as u16;
+        let weight = (100 / self.places.len().max(1)).max(1) as u16;
         let (mut data, mut glue) = (Vec::new(), Vec::new());
         let (mut services, mut addresses) = (HashSet::new(), HashSet::new());
-        for Place { address, port, target } in &self.0 {
+        for Place { address, port, target } in &self.places {
             let Some(port) = *port else { continue };
             if services.insert((target, port)) {
                 data.push(Data::Srv {
@@ -707,7 +724,7 @@ impl Places {
 }
 
 fn cluster_ips(key: &ObjectKey, service: &Service, addresses: &[IpAddr], part: Part<'_>, qtype: u16) -> Found {
-    let mut places = Places::default();
+    let mut places = Places::new(qtype);
     let mut exists = false;
     for port in matching(&service.ports, part) {
         exists = true;
@@ -715,7 +732,7 @@ fn cluster_ips(key: &ObjectKey, service: &Service, addresses: &[IpAddr], part: P
             places.add(*address, port, || service_target(key));
         }
     }
-    match places.records(qtype) {
+    match places.records() {
         Found::Absent => Found::exists(exists),
         found => found,
     }
