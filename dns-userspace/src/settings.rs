@@ -302,6 +302,9 @@ mod tests {
     fn trusts_the_objects_as_far_as_the_corefile_lets_them_speak_for_the_zone() {
         for (from, to, certain) in [
             ("ttl 7", "ttl 7", true),
+            ("prometheus", "cache 30\n  log\n  prometheus", true),
+            ("ttl 7", "namespaces default", true),
+            ("ttl 7", "zonal", true),
             ("ttl 7", "fallthrough", true),
             ("prometheus", "file x\n  prometheus", true),
             ("ttl 7", "fallthrough\n  }\n  file x {", false),

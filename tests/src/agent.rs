@@ -8,11 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use dns_userspace::kernel::hook::Hook;
 
-use crate::dns::{Question, Reply, await_reply};
-use crate::metrics::{KERNEL_PASSES, Metrics};
+use crate::dns::{Question, Reply, ask, await_reply};
+use crate::metrics::{KERNEL_ANSWERS, KERNEL_PASSES, Metrics};
 use crate::namespace::Namespace;
 use crate::peers::find_agent;
 use crate::process::Process;
+use crate::wait::until;
 
 /// Where a Corefile's `prometheus` must listen for [`Agent`] to find it.
 pub const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9153);
@@ -112,6 +113,14 @@ impl<'a> Agent<'a> {
                 self.output(),
                 self.passes()
             )
+        })
+    }
+
+    /// Asks this server until the kernel counts an answer, where somebody else answers before it does.
+    pub fn await_first_answer(&self, from: &Namespace, server: SocketAddr, question: &Question) -> Result<()> {
+        until("the kernel's first answer", ATTACH_LIMIT, || {
+            ask(from, server, question, ATTACH_LIMIT)?;
+            Ok((self.metrics()?.sum(KERNEL_ANSWERS, &[]) > 0.0).then_some(()))
         })
     }
 

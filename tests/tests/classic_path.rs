@@ -14,7 +14,6 @@ use kxdns_tests::load::{LoadReport, run_load};
 use kxdns_tests::metrics::KERNEL_ANSWERS;
 use kxdns_tests::node::Node;
 use kxdns_tests::pod::{Pod, PodSpec};
-use kxdns_tests::wait::until;
 
 const KUBE_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 const NAME: &str = "kube-dns.kube-system.svc.cluster.local";
@@ -38,8 +37,8 @@ fn the_kernel_answers_faster_than_coredns_behind_kube_proxy() -> Result<()> {
         PLAIN_COREFILE,
         &["--kernel-only", "--kubeconfig", &kubeconfig],
     )?;
-    let answers = || Ok(agent.metrics()?.sum(KERNEL_ANSWERS, &[]));
-    await_kernel(&test, answers)?;
+    let answers = || anyhow::Ok(agent.metrics()?.sum(KERNEL_ANSWERS, &[]));
+    agent.await_first_answer(test.namespace(), SocketAddr::from((KUBE_DNS, 53)), &Question::a(NAME))?;
     let before = answers()?;
     let kernel = measure(&test, "the kernel")?;
     assert!(answers()? >= before + kernel.answered as f64);
@@ -47,19 +46,6 @@ fn the_kernel_answers_faster_than_coredns_behind_kube_proxy() -> Result<()> {
     assert!(kernel.rate() > classic.rate());
     assert_eq!((kernel.lost, classic.lost), (0, 0));
     Ok(())
-}
-
-/// Asks until the kernel counts an answer: CoreDNS answers until then.
-fn await_kernel(test: &Pod, answers: impl Fn() -> Result<f64>) -> Result<()> {
-    until("the kernel's first answer", LIMIT, || {
-        ask(
-            test.namespace(),
-            SocketAddr::from((KUBE_DNS, 53)),
-            &Question::a(NAME),
-            LIMIT,
-        )?;
-        Ok((answers()? > 0.0).then_some(()))
-    })
 }
 
 /// Loads the kube-dns address with many queries at once, tells the figures, and returns them.

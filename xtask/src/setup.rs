@@ -28,7 +28,8 @@ use crate::{demo, kernels as machines, test};
 
 /// Something that a command cannot do without.
 pub(crate) enum Need {
-    /// The compiler's components (the sources of `core`, `std` for musl, rustfmt and clippy), and the linker of the BPF programs.
+    /// The compiler's components (the sources of `core`, `std` for musl, rustfmt and clippy), and the linker of the BPF
+    /// programs.
     Toolchain,
     /// Programs of the system.
     Programs(&'static [Program]),

@@ -74,6 +74,13 @@ pub enum Reason {
     ManyZones,
 }
 
+impl ZonePlan {
+    /// Whether the kernel has nothing to do with the zone.
+    pub fn is_passed(&self) -> bool {
+        matches!(self.verdict, Verdict::Nothing(_))
+    }
+}
+
 impl Verdict {
     /// Why the kernel may not answer everything.
     pub fn reason(&self) -> Option<&Reason> {
@@ -216,13 +223,6 @@ fn find_hidden(plans: &mut [ZonePlan]) {
         if let Some(zone) = unknown.iter().find(|zone| zone.is_within(&plan.zone)) {
             plan.verdict = Verdict::ExistingOnly(Reason::Around(zone.clone()));
         }
-    }
-}
-
-impl ZonePlan {
-    /// Whether the kernel has nothing to do with the zone.
-    pub fn is_passed(&self) -> bool {
-        matches!(self.verdict, Verdict::Nothing(_))
     }
 }
 
@@ -503,6 +503,10 @@ mod tests {
             (
                 ". {\nkubernetes cluster.local in-addr.arpa {\nfallthrough example.org\n}\n}",
                 vec![all(), all()],
+            ),
+            (
+                ". {\nkubernetes cluster.local in-addr.arpa svc.cluster.local {\nfallthrough svc.cluster.local\n}\n}",
+                vec![falls(), all(), falls()],
             ),
             (
                 &format!(". {{\nkubernetes {LONG} org cluster.local {{\nfallthrough\n}}\n}}"),

@@ -217,7 +217,7 @@ fn refuse(query: &Query) -> Outcome {
 }
 
 /// Asks the zones.
-pub(super) fn consult(zones: &ZoneTable, query: &Query) -> Claim {
+fn consult(zones: &ZoneTable, query: &Query) -> Claim {
     match zones.ask(query.name(), query.message.question.qtype.to_int()) {
         Said::Outside | Said::FallThrough => Claim::None,
         Said::Refused => Claim::Refused,
@@ -232,7 +232,7 @@ pub(super) fn consult(zones: &ZoneTable, query: &Query) -> Claim {
 }
 
 /// What the zones say to a query.
-pub(super) enum Claim {
+enum Claim {
     /// This.
     Reply(Message),
     /// This, and what stands at this name.

@@ -19,7 +19,7 @@ use kxdns_tests::agent::{Agent, PLAIN_COREFILE};
 use kxdns_tests::baseline::{self, REFLECTOR};
 use kxdns_tests::dns::{Question, Reply};
 use kxdns_tests::ending::run_and_close;
-use kxdns_tests::figures::{percentile, tell};
+use kxdns_tests::figures::{lowest_and_median, tell};
 use kxdns_tests::namespace::Namespace;
 use kxdns_tests::node::Node;
 use kxdns_tests::pod::{Pod, PodSpec};
@@ -171,10 +171,7 @@ fn measure(case: &Case, sockets: [&UdpSocket; 2], questions: usize) -> Result<[[
             }
         }
     }
-    Ok(times.map(|mut times| {
-        times.sort_unstable();
-        [0.0, 0.5].map(|share| percentile(&times, share).unwrap_or_default().as_nanos() as i128)
-    }))
+    Ok(times.map(|mut times| lowest_and_median(&mut times)))
 }
 
 /// What kxdns replies, which has the addresses that it should.

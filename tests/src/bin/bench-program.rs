@@ -6,7 +6,6 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
@@ -17,6 +16,7 @@ use dns_userspace::kernel::zones::KernelZone;
 use dns_userspace::name::Name;
 use dns_userspace::rules::Options;
 use dns_userspace::zone::ZoneTable;
+use kxdns_tests::figures::lowest_and_median;
 use kxdns_tests::frames::{Family, Query, ones_sum, pseudo_header};
 use kxdns_tests::program::{Floor, Hook, Programs};
 use kxdns_tests::tables::{addresses, zone_table};
@@ -235,9 +235,4 @@ fn measure(programs: &Programs, hook: Hook, cases: &[Case]) -> Result<Vec<[i128;
     Ok(figures
         .map(|figure| [figure[0] - floor[0], figure[1] - floor[1]])
         .collect())
-}
-
-fn lowest_and_median(samples: &mut [Duration]) -> [i128; 2] {
-    samples.sort();
-    [samples[0], samples[samples.len() / 2]].map(|duration| duration.as_nanos() as i128)
 }

@@ -46,14 +46,15 @@ pub(crate) fn sync(stage: &Stage, rival: Rival, last: &Expectation) -> Result<(S
     let [ready, answered] = await_both(&mut server, last)?;
     let processor = processor_time(server.pid)?;
     let synced = memory(server.pid)?;
-    let listings = listings::read(&server.process.output());
+    let log = server.process.output();
+    let listings = listings::read(&log);
     sleep(REST);
     let sync = Sync {
         ready: ready.monotonic - server.started,
         answered: answered.monotonic - server.started,
         from_list: listings::time_from_first(&listings, ready.wall),
         longest_list: listings.iter().map(|listing| listing.took).max(),
-        into_kernel: listings::into_kernel(&server.process.output()),
+        into_kernel: listings::into_kernel(&log),
         processor,
         synced,
         rest: memory(server.pid)?,

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Namespace as KubernetesNamespace, Service};
@@ -12,14 +11,12 @@ use kube::api::PostParams;
 use kxdns_tests::agent::Agent;
 use kxdns_tests::cluster::{Cluster, User, object, service};
 use kxdns_tests::coredns::start_coredns_by;
-use kxdns_tests::dns::{Question, ask};
+use kxdns_tests::dns::Question;
 use kxdns_tests::kube_proxy::{create_kube_dns, start_kube_proxy};
-use kxdns_tests::metrics::KERNEL_ANSWERS;
 use kxdns_tests::namespace::Namespace;
 use kxdns_tests::node::Node;
 use kxdns_tests::pod::{Pod, PodSpec};
 use kxdns_tests::process::Process;
-use kxdns_tests::wait::until;
 use serde_json::json;
 
 use crate::mix::{CART, MIX, WEB};
@@ -30,7 +27,6 @@ const COREDNS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 const LINK: &str = "coredns";
 /// Where CoreDNS has its upstream, which needs no network.
 const UPSTREAM: &str = "127.0.0.1:1053";
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// The search list of a pod of the namespace `default`, with the domain that a cloud gives to its nodes.
 const RESOLV_CONF: &str = "nameserver 10.96.0.10\n\
@@ -74,16 +70,8 @@ impl Stage {
         let node = self.node.namespace();
         let kubeconfig = self.cluster.write_kubeconfig(node, User::Agent)?;
         let agent = Agent::start(node, &corefile(""), &["--kernel-only", "--kubeconfig", &kubeconfig])?;
-        until("the kernel's first answer", LIMIT, || {
-            let question = Question::a("web.default.svc.cluster.local");
-            ask(
-                self.client.namespace(),
-                SocketAddr::from((KUBE_DNS, 53)),
-                &question,
-                LIMIT,
-            )?;
-            Ok((agent.metrics()?.sum(KERNEL_ANSWERS, &[]) > 0.0).then_some(()))
-        })?;
+        let question = Question::a("web.default.svc.cluster.local");
+        agent.await_first_answer(self.client.namespace(), SocketAddr::from((KUBE_DNS, 53)), &question)?;
         Ok(agent)
     }
 
