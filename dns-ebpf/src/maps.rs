@@ -24,7 +24,7 @@ use crate::zone::Zone;
 
 /// How many bits of a hash number a bucket.
 pub const BUCKET_BITS: u32 = 17;
-/// How many buckets the index has: 8 MiB, three fifths full with the names of 10,000 Services and 150,000 endpoints.
+/// How many buckets the index has: 8 MiB. Names find a place up to three quarters of its slots, some 700,000.
 pub const BUCKETS: u32 = 1 << BUCKET_BITS;
 /// How many slots a bucket has.
 pub const SLOTS: usize = 7;

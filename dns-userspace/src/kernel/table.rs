@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use dns_ebpf::maps::{BUCKETS, Bucket, CHUNK_LEN, CHUNKS, Handle, Hash, SLOTS, Slot, UNIT, UNIT_BITS};
-use dns_ebpf::words::{HashKeys, MIN_NAME_LEN};
+use dns_ebpf::record::{HEADER_LEN, Header};
+use dns_ebpf::words::{HashKeys, MIN_NAME_LEN, Words};
 use thiserror::Error;
 
 use super::heap::{Extent, Heap};
@@ -65,6 +66,32 @@ pub struct Table<C> {
 struct Place {
     bucket: u32,
     slot: usize,
+}
+
+/// The slots of a bucket.
+fn slots(bucket: u32) -> impl Iterator<Item = Place> {
+    (0..SLOTS).map(move |slot| Place { bucket, slot })
+}
+
+/// The name of the record of this handle.
+struct StoredName<'t, C>(&'t Table<C>, Handle);
+
+impl<C: Chunks> Words for StoredName<'_, C> {
+    fn name_len(&self) -> usize {
+        Header::from_word(self.0.word(self.1, 0)).name_len.into()
+    }
+
+    fn afresh(&self) -> Self {
+        Self(self.0, self.1)
+    }
+
+    fn word(&self, index: usize) -> Option<u64> {
+        Some(self.0.word(self.1, HEADER_LEN / UNIT + index))
+    }
+
+    fn last_word(&self) -> u64 {
+        self.0.word(self.1, 1)
+    }
 }
 
 impl<C: Chunks> Table<C> {
@@ -159,8 +186,17 @@ impl<C: Chunks> Table<C> {
         if old.is_some_and(|place| self.holds(self.slot(place).record(), record)) {
             return Ok(true);
         }
-        let Some(place) = old.or_else(|| self.vacancy(&hash)) else {
-            return Ok(false);
+        let vacancy = || {
+            hash.buckets
+                .into_iter()
+                .find_map(|bucket| self.vacancy(bucket, hash.tag))
+        };
+        let place = match old.or_else(vacancy) {
+            Some(place) => place,
+            None => match self.make_room(&hash)? {
+                Some(place) => place,
+                None => return Ok(false),
+            },
         };
         let Some(handle) = self.write(record)? else {
             return Ok(false);
@@ -204,22 +240,44 @@ impl<C: Chunks> Table<C> {
         let [first, second] = hash.buckets;
         let both = [first, second];
         let buckets = if first == second { &both[..1] } else { &both[..] };
-        let mut places = buckets
-            .iter()
-            .flat_map(|&bucket| (0..SLOTS).map(move |slot| Place { bucket, slot }));
-        places.find(|place| {
+        buckets.iter().copied().flat_map(slots).find(|place| {
             let slot = self.slot(*place);
             slot.record() != 0 && slot.tag() == hash.tag && self.is_of(slot.record(), record)
         })
     }
 
-    /// Finds a free slot in a bucket that has no slot with this tag yet.
-    fn vacancy(&self, hash: &Hash) -> Option<Place> {
-        hash.buckets.into_iter().find_map(|bucket| {
-            let slots = || (0..SLOTS).map(|slot| Place { bucket, slot });
-            let is_taken = |place| self.slot(place).record() != 0;
-            let has_tag = slots().any(|place| is_taken(place) && self.slot(place).tag() == hash.tag);
-            slots().find(|place| !has_tag && !is_taken(*place))
+    /// Finds a free slot in a bucket, or in none where a slot has this tag already.
+    fn vacancy(&self, bucket: u32, tag: u32) -> Option<Place> {
+        let is_taken = |place: &Place| self.slot(*place).record() != 0;
+        let has_tag = slots(bucket).any(|place| is_taken(&place) && self.slot(place).tag() == tag);
+        slots(bucket).find(|place| !has_tag && !is_taken(place))
+    }
+
+    /// Frees a slot for a name whose buckets are both full: another name goes over from its first bucket to its second.
+    ///
+    /// Never back: a reader that has been in the first one already would miss it.
+    fn make_room(&mut self, hash: &Hash) -> Result<Option<Place>> {
+        let Some((from, to)) = self.find_mover(hash) else {
+            return Ok(None);
+        };
+        self.overflowed(from.bucket).fetch_add(1, Ordering::Release);
+        self.store(to, self.slot(from));
+        // It stands in both until everyone sees that the first leads on to the second.
+        self.supply.await_readers()?;
+        self.store(from, Slot::default());
+        Ok(Some(from))
+    }
+
+    /// Finds a name that can go over, and where to.
+    fn find_mover(&self, hash: &Hash) -> Option<(Place, Place)> {
+        let has_tag = |bucket| slots(bucket).any(|place| self.slot(place).tag() == hash.tag);
+        let buckets = hash.buckets.into_iter().filter(|bucket| !has_tag(*bucket));
+        buckets.flat_map(slots).find_map(|from| {
+            let name = StoredName(self, self.slot(from).record());
+            let mover = Hash::of(&name, &self.keys);
+            let [first, second] = mover.buckets;
+            let to = self.vacancy(second, mover.tag)?;
+            (from.bucket == first && first != second).then_some((from, to))
         })
     }
 
@@ -418,14 +476,7 @@ mod tests {
 
     /// What a reader finds: the words of the record.
     fn read<C: Chunks>(table: &Table<C>, number: usize) -> Option<Vec<u64>> {
-        let maps = MemoryMaps {
-            buckets: table.buckets(),
-            chunks: table.chunk_memory().collect(),
-            hash_keys: table.keys,
-            zones: Default::default(),
-            lease: Default::default(),
-            served: Default::default(),
-        };
+        let maps = maps(table);
         let found = find(&maps, &name(number).as_wire()).unwrap()?;
         let place = table.find(
             &Hash::of(&name(number).as_wire(), &table.keys),
@@ -434,6 +485,17 @@ mod tests {
         let handle = table.slot(place.unwrap()).record();
         assert_eq!(found.header().to_word(), table.word(handle, 0));
         Some(words(table, handle))
+    }
+
+    fn maps<C: Chunks>(table: &Table<C>) -> MemoryMaps<'_> {
+        MemoryMaps {
+            buckets: table.buckets(),
+            chunks: table.chunk_memory().collect(),
+            hash_keys: table.keys,
+            zones: Default::default(),
+            lease: Default::default(),
+            served: Default::default(),
+        }
     }
 
     fn words<C: Chunks>(table: &Table<C>, handle: Handle) -> Vec<u64> {
@@ -536,6 +598,30 @@ mod tests {
         assert_eq!(table.refused(), 0);
         assert_eq!(read(&table, number), Some(record(number, 1_000).to_vec()));
         assert_eq!(read(&table, 0), Some(record(0, 1_400).to_vec()));
+    }
+
+    #[test]
+    fn names_make_room_for_others_where_buckets_are_full() {
+        const NAMES: usize = 400_000;
+        let (mut table, waits) = table();
+        for number in 0..NAMES {
+            assert!(
+                table
+                    .set(&name(number), Some(record::name_only(&name(number))))
+                    .unwrap()
+                    .is_ok()
+            );
+        }
+        // Of so many a few find both of their buckets full.
+        assert!((1..100).contains(&waits.load(Ordering::Relaxed)));
+        let maps = maps(&table);
+        for number in 0..NAMES {
+            assert!(
+                find(&maps, &name(number).as_wire()).unwrap().is_some(),
+                "{}",
+                name(number)
+            );
+        }
     }
 
     #[test]

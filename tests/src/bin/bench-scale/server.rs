@@ -78,6 +78,14 @@ impl Server {
         }
     }
 
+    /// How many times a name found no room in the kernel.
+    pub(crate) fn refused_names(&self) -> Result<f64> {
+        match self.rival {
+            Rival::Kxdns => Ok(self.metrics()?.sum("kxdns_kernel_names_refused", &[])),
+            Rival::CoreDns => Ok(0.0),
+        }
+    }
+
     pub(crate) fn metrics(&self) -> Result<Metrics> {
         Metrics::scrape(self.pod.namespace(), METRICS)
     }

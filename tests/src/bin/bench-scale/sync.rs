@@ -49,6 +49,10 @@ pub(crate) fn sync(stage: &Stage, rival: Rival, last: &Expectation) -> Result<(S
     let log = server.process.output();
     let listings = listings::read(&log);
     sleep(REST);
+    ensure!(
+        server.refused_names()? == 0.0,
+        "names found no room, so that the kernel denies nothing; it said:\n{log}"
+    );
     let sync = Sync {
         ready: ready.monotonic - server.started,
         answered: answered.monotonic - server.started,
