@@ -4,10 +4,12 @@
 //! address with whatever has it. Which names and records follow is for [`crate::rules`]. Every object is its own: in
 //! whatever order the events of different objects come, and however often one is repeated, the same state results.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 pub mod object;
 

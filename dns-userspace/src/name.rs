@@ -52,14 +52,21 @@ impl Name {
 
     /// Says whether the name is that of a zone or lies below it.
     pub fn is_within(&self, zone: &Self) -> bool {
-        let depth = self.labels().count().checked_sub(zone.labels().count());
-        depth.is_some_and(|depth| self.labels().skip(depth).eq(zone.labels()))
+        self.labels_below(zone).is_some()
     }
 
     /// The labels that stand left of a zone, from the left; `None` where the name is not in the zone.
     pub fn labels_below(&self, zone: &Self) -> Option<Vec<&[u8]>> {
-        let depth = || self.labels().count() - zone.labels().count();
-        self.is_within(zone).then(|| self.labels().take(depth()).collect())
+        let left = self.0.strip_suffix(&*zone.0)?;
+        let mut labels = Vec::with_capacity(8);
+        let mut rest = left;
+        while let Some((&len, tail)) = rest.split_first() {
+            // In the middle of a label the zone's bytes are no zone.
+            let (label, tail) = tail.split_at_checked(len.into())?;
+            labels.push(label);
+            rest = tail;
+        }
+        Some(labels)
     }
 
     /// The labels from the left, without the root's.

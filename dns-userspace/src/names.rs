@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use crate::cluster::object::{EndpointSlice, Kind, ObjectKey, Port, Reach};
 use crate::cluster::{Cluster, ServiceSet};
-use crate::rules::{Options, endpoint_label, pod_label};
+use crate::rules::{Options, endpoint_target, pod_label, service_target};
 
 /// Names that every zone may have, as labels left of it.
 const FIXED: [&str; 5] = ["", "svc", "pod", "dns-version", "ns.dns"];
@@ -128,7 +128,7 @@ fn add_slice(names: &mut BTreeSet<String>, set: &ServiceSet, options: &Options, 
 
 /// Adds a Service's own name and those of its ports.
 fn add_own(names: &mut BTreeSet<String>, set: &ServiceSet, key: &ObjectKey) {
-    let whole = format!("{}.{}.svc", key.name, key.namespace);
+    let whole = service_target(key);
     let own = set.service(key).into_iter().flat_map(|service| &service.ports);
     let ports = own.chain(set.slices(key).flat_map(|slice| &slice.ports));
     for port in ports {
@@ -158,14 +158,8 @@ fn spellings(port: &Port) -> Vec<String> {
 }
 
 fn add_endpoints(names: &mut BTreeSet<String>, slice: &EndpointSlice, options: &Options, service: &ObjectKey) {
-    let ObjectKey { namespace, name } = service;
-    let cluster = slice
-        .cluster
-        .iter()
-        .map(|cluster| format!("{cluster}."))
-        .collect::<String>();
+    let whole = service_target(service);
     for endpoint in &slice.endpoints {
-        let label = endpoint_label(options, endpoint);
-        names.insert(format!("{label}.{cluster}{name}.{namespace}.svc"));
+        names.insert(endpoint_target(options, slice, endpoint, &whole));
     }
 }

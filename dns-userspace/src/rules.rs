@@ -1,7 +1,8 @@
 //! The DNS rules of Kubernetes, in one place: what the cluster's objects say to a question.
 //!
-//! They are those of the Kubernetes DNS specification 1.1.0 as CoreDNS's `kubernetes` plugin 1.14 reads it, table by
-//! table: [`answer`] has one line for each shape of name. Nothing here knows messages, TTLs, letter case or SOA records,
+//! They are those of the Kubernetes DNS specification 1.1.0 as CoreDNS's `kubernetes` plugin 1.14 reads it, in two tables:
+//! what a name is about ([`find`], one line for each shape of name), and what that says to a type of question
+//! ([`Node::answer`]). Nothing here knows messages, TTLs, letter case or SOA records,
 //! does I/O or reads a clock. Whether all objects are known is for the caller to ask: what is absent here is absent from
 //! the objects that there are.
 //!
@@ -12,9 +13,10 @@
 //! ServiceImport that does not say its cluster has endpoints without one (CoreDNS: no reply to SRV at all).
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr;
+
+use hashbrown::{HashMap, HashSet};
 
 use crate::cluster::object::{Endpoint, EndpointSlice, ObjectKey, Port, Reach, Service};
 use crate::cluster::{Cluster, ServiceSet};
@@ -161,12 +163,15 @@ pub enum Data {
 /// A name of the zone, as its labels left of the zone's: `web.default.svc`.
 pub type Target = String;
 
-/// Answers a question of a zone that is no reverse zone, given the labels of its name left of the zone, from the left and
-/// in lower case.
-pub fn answer(cluster: &Cluster, options: &Options, zone: &Name, labels: &[&[u8]], qtype: u16) -> Answer {
+/// Finds what a name of a zone that is no reverse zone is about, given its labels left of the zone, from the left and in
+/// lower case.
+pub fn find<'a>(cluster: &'a Cluster, options: &'a Options, zone: &'a Name, labels: &[&[u8]]) -> Node<'a> {
     let rules = Rules::new(cluster, options, options.imports(zone));
-    let labels: Vec<_> = labels.iter().map(|label| text(label)).collect();
-    rules.resolve(zone, &labels, qtype)
+    Node {
+        subject: rules.find(labels),
+        rules,
+        zone,
+    }
 }
 
 /// Answers a PTR question for an address, from the names that objects give to it.
@@ -174,13 +179,13 @@ pub fn pointers(cluster: &Cluster, options: &Options, address: IpAddr) -> Answer
     Rules::new(cluster, options, false).pointers(address)
 }
 
-/// Whether a name is one of the levels above Services and Pods, given its labels as to [`answer`]: it has no records of its
+/// Whether a name is one of the levels above Services and Pods, given its labels as to [`find`]: it has no records of its
 /// own but the apex's.
 pub fn is_level(labels: &[&[u8]]) -> bool {
     matches!(labels, [] | [b"svc" | b"pod"] | [_, b"svc" | b"pod"])
 }
 
-/// Whether a name is one that an object may have, given its labels as to [`answer`].
+/// Whether a name is one that an object may have, given its labels as to [`find`].
 pub fn is_of_an_object(labels: &[&[u8]]) -> bool {
     matches!(labels, [_, .., b"svc" | b"pod"])
 }
@@ -191,20 +196,22 @@ pub fn is_of_an_object(labels: &[&[u8]]) -> bool {
 /// Like CoreDNS it takes the name's text apart, where a dot inside of a label stands behind a backslash, and overlooks up
 /// to three parts left of the nibbles.
 pub fn reverse_address(name: &Name) -> Option<IpAddr> {
-    let labels: Vec<_> = name.labels().map(text).collect();
-    let (rest, [zone, top]) = labels.split_last_chunk()?;
-    let text = rest.join(".");
+    let labels: Vec<_> = name.labels().collect();
+    let (rest, [zone @ (b"in-addr" | b"ip6"), b"arpa"]) = labels.split_last_chunk()? else {
+        return None;
+    };
+    let text = rest.iter().map(|label| text(label)).collect::<Vec<_>>().join(".");
     let parts: Vec<_> = text.rsplit('.').collect();
-    let spelled = match (zone.as_ref(), top.as_ref()) {
-        ("in-addr", "arpa") => parts.join("."),
-        ("ip6", "arpa") => {
+    let is_ipv6 = *zone == b"ip6";
+    let spelled = match is_ipv6 {
+        true => {
             let (groups, _overlooked) = parts.as_chunks::<4>();
             groups.iter().map(|group| group.concat()).collect::<Vec<_>>().join(":")
         }
-        _ => return None,
+        false => parts.join("."),
     };
     let address = spelled.parse::<IpAddr>().ok()?.to_canonical();
-    (zone == "ip6" || address.is_ipv4()).then_some(address)
+    (is_ipv6 || address.is_ipv4()).then_some(address)
 }
 
 /// The name of a reverse zone that an address has: the one in the usual spelling.
@@ -223,7 +230,7 @@ pub fn reverse_name(address: IpAddr) -> Name {
 }
 
 /// An endpoint's label: its hostname, or the name of its Pod where that is asked for, or else its address.
-pub fn endpoint_label(options: &Options, endpoint: &Endpoint) -> String {
+fn endpoint_label(options: &Options, endpoint: &Endpoint) -> String {
     match given_name(options, endpoint) {
         Some(name) => name.to_ascii_lowercase(),
         None => dashed(endpoint.address),
@@ -235,26 +242,101 @@ pub fn pod_label(ip: &str) -> String {
     ip.replace(['.', ':'], "-")
 }
 
-/// Where the alias that stands at a name leads, and where the aliases there lead, as far as they lead within the zone:
-/// names that the answer for the first depends on. Empty where no alias stands there.
-pub fn alias_targets(cluster: &Cluster, options: &Options, zone: &Name, labels: &[&[u8]]) -> Vec<Name> {
-    let rules = Rules::new(cluster, options, options.imports(zone));
-    let labels: Vec<_> = labels.iter().map(|label| text(label)).collect();
-    // Almost every name is of something else, and what it has need not be worked out to say so.
-    if !rules.is_below_alias(&labels) {
-        return Vec::new();
+/// A name of a zone and what it is about, to be asked for records of any type.
+pub struct Node<'a> {
+    rules: Rules<'a>,
+    zone: &'a Name,
+    subject: Subject<'a>,
+}
+
+impl Node<'_> {
+    /// Answers a question for the name. Aliases are followed within the zone; one that leads to nothing is left out: the name
+    /// then has no records.
+    pub fn answer(&self, qtype: u16) -> Answer {
+        let mut found = self.rules.records(&self.subject, qtype);
+        let mut aliases = Vec::new();
+        let mut owner = None;
+        while let Found::Alias(target) = found {
+            aliases.push(Record {
+                owner: owner.replace(target.clone()),
+                data: Data::Cname(target.clone()),
+            });
+            // A loop ends here too.
+            let name = Name::parse(&target).filter(|_| aliases.len() <= MAX_ALIASES);
+            let Some(name) = name else {
+                return Answer::Records(Records::default());
+            };
+            let Some(labels) = name.labels_below(self.zone) else {
+                return Answer::Elsewhere { aliases, target };
+            };
+            found = self.rules.records(&self.rules.find(&labels), qtype);
+        }
+        match found {
+            Found::Records { data, .. } if data.is_empty() && !aliases.is_empty() => {
+                Answer::Records(Records::default())
+            }
+            Found::Records { data, glue } => {
+                let at_owner = |data| Record {
+                    owner: owner.clone(),
+                    data,
+                };
+                let answer = aliases.into_iter().chain(data.into_iter().map(at_owner)).collect();
+                Answer::Records(Records { answer, glue })
+            }
+            _ if !aliases.is_empty() => Answer::Records(Records::default()),
+            _ => Answer::Absent,
+        }
     }
-    let mut targets: Vec<Name> = Vec::new();
-    let mut found = rules.decide(&labels, qtype::A);
-    while let Found::Alias(target) = found {
-        let name = Name::parse(&target).filter(|name| targets.len() <= MAX_ALIASES && name.is_within(zone));
-        let Some(name) = name else { break };
-        let labels: Vec<_> = name.labels_below(zone).into_iter().flatten().map(text).collect();
-        found = rules.decide(&labels, qtype::A);
-        drop(labels);
-        targets.push(name);
+
+    /// Where the alias that stands at the name leads, and where the aliases there lead, as far as they lead within the zone:
+    /// names that the answer depends on. Empty where no alias stands there.
+    pub fn alias_targets(&self) -> Vec<Name> {
+        let mut targets: Vec<Name> = Vec::new();
+        let mut next = self.subject.alias();
+        while let Some(target) = next {
+            let name = Name::parse(target).filter(|name| targets.len() <= MAX_ALIASES && name.is_within(self.zone));
+            let Some(name) = name else { break };
+            next = self
+                .rules
+                .find(&name.labels_below(self.zone).unwrap_or_default())
+                .alias();
+            targets.push(name);
+        }
+        targets
     }
-    targets
+}
+
+/// What a name is about.
+enum Subject<'a> {
+    /// Nothing: it does not exist.
+    Nothing,
+    /// A level of the tree, or a Service without addresses: it exists and has no records.
+    Level,
+    /// A ServiceImport without addresses: the same, but that CoreDNS denies it by TXT.
+    Unassigned,
+    /// The zone itself.
+    Apex,
+    /// The zone's name server.
+    NameServer,
+    /// The version of the specification.
+    Version,
+    /// Another name, as a Service has it.
+    Alias(&'a str),
+    /// A Service, an endpoint or a Pod, by the places at which it is reached, of which there is one at least.
+    Places(Places<'a>),
+}
+
+impl<'a> Subject<'a> {
+    fn exists(exists: bool) -> Self {
+        if exists { Self::Level } else { Self::Nothing }
+    }
+
+    fn alias(&self) -> Option<&'a str> {
+        match self {
+            Self::Alias(target) => Some(target),
+            _ => None,
+        }
+    }
 }
 
 struct Rules<'a> {
@@ -276,35 +358,35 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// The decision table: one line for each shape of name.
-    fn decide(&self, labels: &[Cow<'_, str>], qtype: u16) -> Found {
+    /// What a name is about: one line for each shape of name.
+    fn find(&self, labels: &[&[u8]]) -> Subject<'a> {
+        let labels: Vec<_> = labels.iter().map(|label| text(label)).collect();
         let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
         match labels[..] {
-            [] if qtype == qtype::NS => self.name_server(),
-            [] | ["svc"] | ["pod"] => Found::NODATA,
-            ["ns", "dns"] => self.name_server_addresses(qtype),
-            ["dns-version"] if qtype == qtype::TXT => Found::one(Data::Txt(SPECIFICATION)),
-            [namespace, "svc"] => Found::exists(self.has_namespace(namespace)),
-            [namespace, "pod"] => Found::exists(self.options.pods != Pods::Disabled && self.has_namespace(namespace)),
-            [service, namespace, "svc"] => self.service(&key(namespace, service), Part::Whole, qtype),
+            [] => Subject::Apex,
+            ["svc"] | ["pod"] => Subject::Level,
+            ["ns", "dns"] => Subject::NameServer,
+            ["dns-version"] => Subject::Version,
+            [namespace, "svc"] => Subject::exists(self.has_namespace(namespace)),
+            [namespace, "pod"] => Subject::exists(self.options.pods != Pods::Disabled && self.has_namespace(namespace)),
+            [service, namespace, "svc"] => self.service(key(namespace, service), Part::Whole),
             // Always an endpoint: a protocol alone is no name.
             [endpoint, service, namespace, "svc"] => self.service(
-                &key(namespace, service),
+                key(namespace, service),
                 Part::Endpoint(EndpointLabel::new(endpoint, None)),
-                qtype,
             ),
             [endpoint, cluster, service, namespace, "svc"]
                 if self.imported && !endpoint.starts_with('_') && !cluster.starts_with('_') =>
             {
                 let part = Part::Endpoint(EndpointLabel::new(endpoint, Some(cluster)));
-                self.service(&key(namespace, service), part, qtype)
+                self.service(key(namespace, service), part)
             }
             [port, protocol, service, namespace, "svc"] => {
                 let part = match (without_underscore(port), without_underscore(protocol)) {
                     ("", "") => Part::Whole,
                     (port, protocol) => Part::Port(port, protocol),
                 };
-                self.service(&key(namespace, service), part, qtype)
+                self.service(key(namespace, service), part)
             }
             // A topology zone's name may have dots.
             [
@@ -315,86 +397,88 @@ impl<'a> Rules<'a> {
                 namespace,
                 "svc",
             ] if self.options.zonal && !self.imported => {
-                self.zonal(&key(namespace, service), &zone.join("."), directive == "prefer", qtype)
+                self.zonal(key(namespace, service), &zone.join("."), directive == "prefer")
             }
             // Up to two labels more make no difference.
-            [.., pod, namespace, "pod"] if labels.len() <= 5 => self.pod(namespace, pod, qtype),
-            _ => Found::Absent,
+            [.., pod, namespace, "pod"] if labels.len() <= 5 => self.pod(key(namespace, pod)),
+            _ => Subject::Nothing,
         }
     }
 
-    /// Follows aliases within the zone. One that leads to nothing is left out: the name then has no records.
-    fn resolve(&self, zone: &Name, labels: &[Cow<'_, str>], qtype: u16) -> Answer {
-        let mut found = self.decide(labels, qtype);
-        let mut aliases = Vec::new();
-        let mut owner = None;
-        while let Found::Alias(target) = found {
-            aliases.push(Record {
-                owner: owner.replace(target.clone()),
-                data: Data::Cname(target.clone()),
-            });
-            // A loop ends here too.
-            let name = Name::parse(&target).filter(|_| aliases.len() <= MAX_ALIASES);
-            let Some(name) = name else {
-                return Answer::Records(Records::default());
-            };
-            let Some(labels) = name.labels_below(zone) else {
-                return Answer::Elsewhere { aliases, target };
-            };
-            let labels: Vec<_> = labels.into_iter().map(text).collect();
-            found = self.decide(&labels, qtype);
-        }
-        match found {
-            Found::Records { data, .. } if data.is_empty() && !aliases.is_empty() => {
-                Answer::Records(Records::default())
+    /// What a subject says to a type of question.
+    fn records(&self, subject: &Subject<'_>, qtype: u16) -> Found {
+        match (subject, qtype) {
+            (Subject::Nothing, _) => Found::Absent,
+            (Subject::Apex, qtype::NS) => self.name_servers(),
+            (Subject::Level | Subject::Apex, _) => Found::NODATA,
+            (Subject::Unassigned, qtype::TXT) => Found::Absent,
+            (Subject::Unassigned, _) => Found::NODATA,
+            (Subject::NameServer, qtype::A | qtype::AAAA) => {
+                let addresses = self.name_server_addresses().into_iter().map(|(_, address)| address);
+                Found::data(addresses.filter_map(|address| address_data(address, qtype)).collect())
             }
-            Found::Records { data, glue } => {
-                let at_owner = |data| Record {
-                    owner: owner.clone(),
-                    data,
-                };
-                let answer = aliases.into_iter().chain(data.into_iter().map(at_owner)).collect();
-                Answer::Records(Records { answer, glue })
-            }
-            _ if !aliases.is_empty() => Answer::Records(Records::default()),
-            _ => Answer::Absent,
+            // As CoreDNS has it.
+            (Subject::NameServer, qtype::PTR | qtype::TXT) => Found::Absent,
+            (Subject::NameServer, _) => Found::NODATA,
+            (Subject::Version, qtype::TXT) => Found::one(Data::Txt(SPECIFICATION)),
+            (Subject::Version, _) => Found::Absent,
+            (Subject::Alias(target), qtype::CNAME) => Found::one(Data::Cname((*target).into())),
+            (Subject::Alias(target), qtype::A | qtype::AAAA) => Found::Alias((*target).into()),
+            (Subject::Alias(_), _) => Found::NODATA,
+            (Subject::Places(places), qtype::A | qtype::AAAA) => Found::data(places.addresses(qtype)),
+            (Subject::Places(places), qtype::SRV) => places.services(self.options),
+            (Subject::Places(_), _) => Found::NODATA,
         }
     }
 
-    fn service(&self, key: &ObjectKey, part: Part<'_>, qtype: u16) -> Found {
+    fn service(&self, key: ObjectKey, part: Part<'_>) -> Subject<'a> {
         let Some(service) = self
             .services
-            .service(key)
+            .service(&key)
             .filter(|_| self.has_namespace(&key.namespace))
         else {
-            return Found::Absent;
+            return Subject::Nothing;
         };
         if let Reach::ExternalName(target) = &service.reach {
             return match part {
-                Part::Whole => external_name(target, qtype),
+                // An address is no name: a Service that is reached by one does not exist.
+                Part::Whole if target.parse::<IpAddr>().is_err() => Subject::Alias(target),
                 // Neither endpoints nor ports of what is elsewhere are known.
-                Part::Endpoint(_) | Part::Port(..) => Found::Absent,
+                Part::Whole | Part::Endpoint(_) | Part::Port(..) => Subject::Nothing,
             };
         }
-        if service.reach != Reach::Headless && self.options.ignore_empty && self.endpoints(key).next().is_none() {
-            return Found::Absent;
+        if service.reach != Reach::Headless && self.options.ignore_empty && self.endpoints(&key).next().is_none() {
+            return Subject::Nothing;
         }
         match (&service.reach, part) {
-            // As CoreDNS has it: an import is where its ports are, and without addresses it is denied by TXT.
-            (Reach::ClusterIps(addresses), Part::Whole | Part::Port(..))
-                if self.imported && (service.ports.is_empty() || (addresses.is_empty() && qtype == qtype::TXT)) =>
-            {
-                Found::Absent
+            // As CoreDNS has it: an import is where its ports are.
+            (Reach::ClusterIps(_), Part::Whole | Part::Port(..)) if self.imported && service.ports.is_empty() => {
+                Subject::Nothing
             }
             (Reach::ClusterIps(addresses), Part::Whole | Part::Port(..)) => {
-                cluster_ips(key, service, addresses, part, qtype)
+                self.cluster_ips(key, service, addresses, part)
             }
-            _ => self.endpoint_records(key, part, qtype),
+            _ => self.endpoint_places(key, part),
         }
     }
 
-    /// The records of all endpoints, of those with a port, or of those with a name.
-    fn endpoint_records(&self, key: &ObjectKey, part: Part<'_>, qtype: u16) -> Found {
+    fn cluster_ips(&self, key: ObjectKey, service: &'a Service, addresses: &[IpAddr], part: Part<'_>) -> Subject<'a> {
+        let ports: Vec<_> = matching(&service.ports, part).collect();
+        let at = |port| addresses.iter().map(move |address| Place::new(*address, port, None));
+        let places = Places {
+            key,
+            level: "svc",
+            places: ports.iter().copied().flat_map(at).collect(),
+        };
+        match places.subject() {
+            Subject::Nothing if !ports.is_empty() && self.imported => Subject::Unassigned,
+            Subject::Nothing => Subject::exists(!ports.is_empty()),
+            subject => subject,
+        }
+    }
+
+    /// All endpoints, those with a port, or those with a name.
+    fn endpoint_places(&self, key: ObjectKey, part: Part<'_>) -> Subject<'a> {
         let is_meant = |slice: &EndpointSlice, endpoint: &Endpoint| match part {
             Part::Endpoint(label) => {
                 let [given, asked] = [slice.cluster.as_deref(), label.cluster].map(Option::unwrap_or_default);
@@ -402,19 +486,19 @@ impl<'a> Rules<'a> {
             }
             Part::Whole | Part::Port(..) => true,
         };
-        self.places(key, part, qtype, is_meant).records()
+        self.places(key, part, is_meant).subject()
     }
 
-    /// The records of a headless Service's endpoints in a topology zone: where there are none NODATA, or, where the zone is
-    /// only preferred, those of all endpoints.
-    fn zonal(&self, key: &ObjectKey, zone: &str, prefer: bool, qtype: u16) -> Found {
+    /// A headless Service's endpoints in a topology zone: where there are none NODATA, or, where the zone is only preferred,
+    /// all endpoints.
+    fn zonal(&self, key: ObjectKey, zone: &str, prefer: bool) -> Subject<'a> {
         let is_headless = |service: &&Service| service.reach == Reach::Headless;
-        if self.services.service(key).filter(is_headless).is_none() || !self.has_namespace(&key.namespace) {
-            return Found::Absent;
+        if self.services.service(&key).filter(is_headless).is_none() || !self.has_namespace(&key.namespace) {
+            return Subject::Nothing;
         }
         // In one slice an address stands in one zone, the last that is given to it, however often it stands there.
         let mut zones = HashMap::new();
-        for (slice, endpoint) in self.endpoints(key) {
+        for (slice, endpoint) in self.endpoints(&key) {
             if let Some(zone) = endpoint.zone.as_deref() {
                 zones.insert((ptr::from_ref(slice), endpoint.address), zone);
             }
@@ -422,40 +506,33 @@ impl<'a> Rules<'a> {
         let is_inside = |slice: &EndpointSlice, endpoint: &Endpoint| {
             zones.get(&(ptr::from_ref(slice), endpoint.address)) == Some(&zone)
         };
-        let mut places = self.places(key, Part::Whole, qtype, is_inside);
+        let mut places = self.places(key, Part::Whole, is_inside);
         if places.places.is_empty() && prefer {
-            places = self.places(key, Part::Whole, qtype, |_, _| true);
+            places = self.places(places.key, Part::Whole, |_, _| true);
         }
-        match places.records() {
-            Found::Absent => Found::NODATA,
-            found => found,
+        match places.subject() {
+            Subject::Nothing => Subject::Level,
+            subject => subject,
         }
     }
 
     fn places(
         &self,
-        key: &ObjectKey,
+        key: ObjectKey,
         part: Part<'_>,
-        qtype: u16,
         is_meant: impl Fn(&EndpointSlice, &Endpoint) -> bool,
-    ) -> Places {
-        let mut places = Places::new(qtype);
-        for (slice, endpoint) in self
-            .endpoints(key)
-            .filter(|(slice, endpoint)| is_meant(slice, endpoint))
-        {
-            for port in matching(&slice.ports, part) {
-                places.add(endpoint.address, port, || self.endpoint_target(slice, endpoint, key));
-            }
-        }
-        places
-    }
-
-    fn endpoint_target(&self, slice: &EndpointSlice, endpoint: &Endpoint, service: &ObjectKey) -> Target {
-        let label = endpoint_label(self.options, endpoint);
-        match &slice.cluster {
-            Some(cluster) => format!("{label}.{cluster}.{}", service_target(service)),
-            None => format!("{label}.{}", service_target(service)),
+    ) -> Places<'a> {
+        let meant = self
+            .endpoints(&key)
+            .filter(|(slice, endpoint)| is_meant(slice, endpoint));
+        let places = meant.flat_map(|(slice, endpoint)| {
+            let ports = matching(&slice.ports, part);
+            ports.map(move |port| Place::new(endpoint.address, port, Some((slice, endpoint))))
+        });
+        Places {
+            places: places.collect(),
+            key,
+            level: "svc",
         }
     }
 
@@ -467,12 +544,18 @@ impl<'a> Rules<'a> {
     }
 
     /// A Service's endpoints, each with the slice that it stands in.
-    fn endpoints(&self, key: &ObjectKey) -> impl Iterator<Item = (&EndpointSlice, &Endpoint)> {
-        let slices = self.services.slices(key).filter(|_| !self.options.noendpoints);
+    fn endpoints<'k>(
+        &self,
+        key: &'k ObjectKey,
+    ) -> impl Iterator<Item = (&'a EndpointSlice, &'a Endpoint)> + use<'a, 'k> {
+        let noendpoints = self.options.noendpoints;
+        let slices = self.services.slices(key).filter(move |_| !noendpoints);
         slices.flat_map(|slice| slice.endpoints.iter().map(move |endpoint| (slice, endpoint)))
     }
 
-    fn pod(&self, namespace: &str, label: &str, qtype: u16) -> Found {
+    /// A Pod, which `key` calls by the label that stands for its address.
+    fn pod(&self, key: ObjectKey) -> Subject<'a> {
+        let ObjectKey { namespace, name: label } = &key;
         let spelled = match label.matches('-').count() == 3 && !label.contains("--") {
             true => label.replace('-', "."),
             false => label.replace('-', ":"),
@@ -484,20 +567,21 @@ impl<'a> Rules<'a> {
             Pods::Verified => self.cluster.pods_at(namespace, &spelled),
         };
         let address = spelled.parse::<IpAddr>().ok().filter(|_| count > 0);
-        let Some(address) = address else { return Found::Absent };
-        let mut places = Places::new(qtype);
+        let Some(address) = address else {
+            return Subject::Nothing;
+        };
         let port = Port {
             name: String::new(),
             protocol: String::new(),
             number: Some(0),
         };
         // Pods that share an address, as on a host network, share the weight.
-        for _ in 0..count {
-            places.add(address.to_canonical(), Some(&port), || {
-                format!("{label}.{namespace}.pod")
-            });
-        }
-        places.records()
+        let places = (0..count).map(|_| Place::new(address.to_canonical(), Some(&port), None));
+        Subject::Places(Places {
+            places: places.collect(),
+            key,
+            level: "pod",
+        })
     }
 
     /// A Service's cluster IP has that one name; another address is named by each endpoint that has it. Whether Service
@@ -511,7 +595,7 @@ impl<'a> Rules<'a> {
         for key in self.cluster.local().endpoint_services_at(address).filter(exposed) {
             let endpoints = self.endpoints(key);
             for (slice, endpoint) in endpoints.filter(|(_, endpoint)| endpoint.address == address) {
-                let target = self.endpoint_target(slice, endpoint, key);
+                let target = endpoint_target(self.options, slice, endpoint, &service_target(key));
                 if !targets.contains(&target) {
                     targets.push(target);
                 }
@@ -523,9 +607,20 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// NS of the apex: the Services behind which whoever answers stands, be it in a zone of ServiceImports; `ns.dns` if
-    /// there are none.
-    fn name_server(&self) -> Found {
+    /// NS of the apex, and the addresses of its targets.
+    fn name_servers(&self) -> Found {
+        let glue = self.name_server_addresses();
+        let mut targets: Vec<_> = glue.iter().map(|(target, _)| target.clone()).collect();
+        targets.dedup();
+        Found::Records {
+            data: targets.into_iter().map(Data::Ns).collect(),
+            glue,
+        }
+    }
+
+    /// The names and addresses of the Services behind which whoever answers stands, be it in a zone of ServiceImports, in
+    /// order; `ns.dns` if there are none.
+    fn name_server_addresses(&self) -> Vec<(Target, IpAddr)> {
         let local = Self::new(self.cluster, self.options, false);
         let own = || self.options.local.iter().filter(|address| !address.is_loopback());
         let mut services: Vec<_> = own()
@@ -544,12 +639,7 @@ impl<'a> Rules<'a> {
         };
         glue.sort();
         glue.dedup();
-        let mut targets: Vec<_> = glue.iter().map(|(target, _)| target.clone()).collect();
-        targets.dedup();
-        Found::Records {
-            data: targets.into_iter().map(Data::Ns).collect(),
-            glue,
-        }
+        glue
     }
 
     /// The addresses by which a Service is reached, and the name of each.
@@ -561,31 +651,13 @@ impl<'a> Rules<'a> {
                 .collect(),
             Some(Reach::Headless) => self
                 .endpoints(key)
-                .map(|(slice, endpoint)| (self.endpoint_target(slice, endpoint, key), endpoint.address))
+                .map(|(slice, endpoint)| {
+                    let target = endpoint_target(self.options, slice, endpoint, &service_target(key));
+                    (target, endpoint.address)
+                })
                 .collect(),
             Some(Reach::ExternalName(_)) | None => Vec::new(),
         }
-    }
-
-    fn name_server_addresses(&self, qtype: u16) -> Found {
-        match (qtype, self.name_server()) {
-            (qtype::A | qtype::AAAA, Found::Records { glue, .. }) => {
-                let addresses = glue.into_iter().map(|(_, address)| address);
-                Found::data(addresses.filter_map(|address| address_data(address, qtype)).collect())
-            }
-            // As CoreDNS has it.
-            (qtype::PTR | qtype::TXT, _) => Found::Absent,
-            _ => Found::NODATA,
-        }
-    }
-
-    /// Whether a name is that of a Service which is an alias, or lies below it.
-    fn is_below_alias(&self, labels: &[Cow<'_, str>]) -> bool {
-        let [.., service, namespace, level] = labels else {
-            return false;
-        };
-        let service = self.services.service(&key(namespace, service));
-        level == "svc" && service.is_some_and(|service| matches!(service.reach, Reach::ExternalName(_)))
     }
 
     fn has_namespace(&self, name: &str) -> bool {
@@ -628,7 +700,7 @@ impl<'q> EndpointLabel<'q> {
     }
 }
 
-/// What stands at one name.
+/// What a name has of a type.
 enum Found {
     Absent,
     Records {
@@ -648,93 +720,79 @@ impl Found {
     fn one(data: Data) -> Self {
         Self::data(vec![data])
     }
-
-    fn exists(exists: bool) -> Self {
-        if exists { Self::NODATA } else { Self::Absent }
-    }
 }
 
-/// Addresses with a port each, of which a Service or an endpoint consists, for a question of one type.
-struct Places {
-    qtype: u16,
-    places: Vec<Place>,
+/// Addresses with a port each, of which a Service, an endpoint or a Pod consists.
+struct Places<'a> {
+    /// Whose they are.
+    key: ObjectKey,
+    /// The level of the tree below which that is.
+    level: &'static str,
+    places: Vec<Place<'a>>,
 }
 
-struct Place {
+struct Place<'a> {
     address: IpAddr,
     /// `None` where a Service has no port, or a slice leaves it open: there are addresses then, and no SRV record.
     port: Option<u16>,
-    /// Empty unless SRV records are asked for: nothing else tells it, and making it takes long.
-    target: Target,
+    /// The endpoint that it is, where it is called by a name of its own.
+    endpoint: Option<(&'a EndpointSlice, &'a Endpoint)>,
 }
 
-impl Places {
-    fn new(qtype: u16) -> Self {
-        let places = Vec::new();
-        Self { qtype, places }
-    }
-
-    fn add(&mut self, address: IpAddr, port: Option<&Port>, target: impl Fn() -> Target) {
-        self.places.push(Place {
+impl<'a> Place<'a> {
+    fn new(address: IpAddr, port: Option<&Port>, endpoint: Option<(&'a EndpointSlice, &'a Endpoint)>) -> Self {
+        Self {
             address,
             port: port.and_then(|port| port.number),
-            target: match self.qtype {
-                qtype::SRV => target(),
-                _ => Target::new(),
-            },
-        });
+            endpoint,
+        }
     }
+}
 
-    fn records(&self) -> Found {
-        match self.qtype {
-            _ if self.places.is_empty() => Found::Absent,
-            qtype::A | qtype::AAAA => Found::data(self.addresses()),
-            qtype::SRV => self.services(),
-            _ => Found::NODATA,
+impl<'a> Places<'a> {
+    fn subject(self) -> Subject<'a> {
+        match self.places.is_empty() {
+            true => Subject::Nothing,
+            false => Subject::Places(self),
         }
     }
 
-    fn addresses(&self) -> Vec<Data> {
+    fn addresses(&self, qtype: u16) -> Vec<Data> {
         let mut seen = HashSet::new();
         let addresses = self.places.iter().map(|place| place.address);
         let fresh = addresses.filter(|address| seen.insert(*address));
-        fresh.filter_map(|address| address_data(address, self.qtype)).collect()
+        fresh.filter_map(|address| address_data(address, qtype)).collect()
     }
 
     /// One SRV record for each port of each target. The weight is shared by all places, repeated or not.
-    fn services(&self) -> Found {
+    fn services(&self, options: &Options) -> Found {
         let weight = (100 / self.places.len().max(1)).max(1) as u16;
+        let whole = target(&self.key, self.level);
         let (mut data, mut glue) = (Vec::new(), Vec::new());
         let (mut services, mut addresses) = (HashSet::new(), HashSet::new());
-        for Place { address, port, target } in &self.places {
+        for Place {
+            address,
+            port,
+            endpoint,
+        } in &self.places
+        {
             let Some(port) = *port else { continue };
-            if services.insert((target, port)) {
+            let target = match endpoint {
+                Some((slice, endpoint)) => endpoint_target(options, slice, endpoint, &whole),
+                None => whole.clone(),
+            };
+            if services.insert((target.clone(), port)) {
                 data.push(Data::Srv {
                     weight,
                     port,
                     target: target.clone(),
                 });
             }
-            if addresses.insert((target, *address)) {
-                glue.push((target.clone(), *address));
+            if addresses.insert((target.clone(), *address)) {
+                glue.push((target, *address));
             }
         }
         Found::Records { data, glue }
-    }
-}
-
-fn cluster_ips(key: &ObjectKey, service: &Service, addresses: &[IpAddr], part: Part<'_>, qtype: u16) -> Found {
-    let mut places = Places::new(qtype);
-    let mut exists = false;
-    for port in matching(&service.ports, part) {
-        exists = true;
-        for address in addresses {
-            places.add(*address, port, || service_target(key));
-        }
-    }
-    match places.records() {
-        Found::Absent => Found::exists(exists),
-        found => found,
     }
 }
 
@@ -750,16 +808,6 @@ fn matching<'p>(ports: &'p [Port], part: Part<'_>) -> impl Iterator<Item = Optio
         }
     };
     ports.iter().map(Some).chain(none).filter(is_meant)
-}
-
-/// An address is no name: a Service that is reached by one does not exist.
-fn external_name(target: &str, qtype: u16) -> Found {
-    match qtype {
-        _ if target.parse::<IpAddr>().is_ok() => Found::Absent,
-        qtype::CNAME => Found::one(Data::Cname(target.into())),
-        qtype::A | qtype::AAAA => Found::Alias(target.into()),
-        _ => Found::NODATA,
-    }
 }
 
 /// An endpoint's hostname, or the name of its Pod where that is asked for; without either it is called by its address.
@@ -787,14 +835,36 @@ fn address_data(address: IpAddr, qtype: u16) -> Option<Data> {
     }
 }
 
-fn service_target(key: &ObjectKey) -> Target {
-    format!("{}.{}.svc", key.name, key.namespace)
+/// The name of a Service.
+pub fn service_target(key: &ObjectKey) -> Target {
+    target(key, "svc")
+}
+
+fn target(key: &ObjectKey, level: &str) -> Target {
+    [&key.name, &key.namespace, level].join(".")
+}
+
+/// The name of an endpoint of a Service whose own name is given.
+pub fn endpoint_target(options: &Options, slice: &EndpointSlice, endpoint: &Endpoint, service: &str) -> Target {
+    let label = endpoint_label(options, endpoint);
+    match &slice.cluster {
+        Some(cluster) => [&label, &**cluster, service].join("."),
+        None => [&label, service].join("."),
+    }
 }
 
 /// An address as a label: no label ends in a dash.
 fn dashed(address: IpAddr) -> String {
-    let label = address.to_string().replace(['.', ':'], "-");
-    if label.ends_with('-') { label + "0" } else { label }
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            format!("{a}-{b}-{c}-{d}")
+        }
+        IpAddr::V6(address) => {
+            let label = address.to_string().replace(['.', ':'], "-");
+            if label.ends_with('-') { label + "0" } else { label }
+        }
+    }
 }
 
 fn key(namespace: &str, name: &str) -> ObjectKey {
@@ -1033,7 +1103,7 @@ mod tests {
             (b"\xff/10-1-2-3/n1/pod", "A 10.1.2.3"),
         ] {
             let labels: Vec<_> = name.split(|byte| *byte == b'/').collect();
-            let said = describe(&answer(&cluster, &zonal, &zone, &labels, qtype::A));
+            let said = describe(&find(&cluster, &zonal, &zone, &labels).answer(qtype::A));
             assert_eq!(said, expected, "{labels:?}");
         }
     }
@@ -1108,7 +1178,7 @@ mod tests {
     #[test]
     fn follows_eleven_aliases_and_no_more() {
         let (cluster, zone) = (cluster(), Name::parse("cluster.local").unwrap());
-        let follow = |labels: [&[u8]; 3]| answer(&cluster, &INSECURE, &zone, &labels, qtype::A);
+        let follow = |labels: [&[u8]; 3]| find(&cluster, &INSECURE, &zone, &labels).answer(qtype::A);
         let Answer::Records(Records { answer: eleven, .. }) = follow([b"chain-11", b"n1", b"svc"]) else {
             panic!("no records");
         };
@@ -1252,16 +1322,17 @@ mod tests {
 
     #[test]
     fn the_name_of_an_address_leads_back_to_it() {
-        let (cluster, zone) = (cluster(), Name::parse("cluster.local").unwrap());
+        let (cluster, zone, options) = (cluster(), Name::parse("cluster.local").unwrap(), INSECURE);
         for address in ["10.96.0.1", "fd00::1", "10.0.0.1", "10.0.0.2", "fd00:1::"] {
             let address: IpAddr = address.parse().unwrap();
-            let Answer::Records(found) = pointers(&cluster, &INSECURE, address) else {
+            let Answer::Records(found) = pointers(&cluster, &options, address) else {
                 panic!("{address} has no name");
             };
             for Record { data, .. } in found.answer {
                 let Data::Ptr(target) = data else { panic!("{data:?}") };
                 let labels: Vec<_> = target.split('.').map(str::as_bytes).collect();
-                let back = [qtype::A, qtype::AAAA].map(|qtype| answer(&cluster, &INSECURE, &zone, &labels, qtype));
+                let node = find(&cluster, &options, &zone, &labels);
+                let back = [qtype::A, qtype::AAAA].map(|qtype| node.answer(qtype));
                 assert!(
                     format!("{back:?}").contains(&format!("({address})")),
                     "{address}: {back:?}"
@@ -1280,7 +1351,8 @@ mod tests {
             let zone = Name::parse("cluster.local").unwrap();
             let options = Options { zonal, local: vec![[192, 0, 2, 1].into()], ..INSECURE };
             let labels: Vec<_> = labels.iter().map(Vec::as_slice).collect();
-            let Answer::Records(records) = answer(&cluster(), &options, &zone, &labels, qtype) else { return Ok(()) };
+            let cluster = cluster();
+            let Answer::Records(records) = find(&cluster, &options, &zone, &labels).answer(qtype) else { return Ok(()) };
             for Record { data, .. } in records.answer {
                 let (expected, is_address) = match data {
                     Data::A(_) => (qtype::A, true),
@@ -1375,7 +1447,7 @@ mod tests {
                 "TXT" => qtype::TXT,
                 other => panic!("no type: {other}"),
             };
-            let said = describe(&answer(&cluster, options, &zone, &labels, qtype));
+            let said = describe(&find(&cluster, options, &zone, &labels).answer(qtype));
             assert_eq!(said, *expected, "{name} {qtype}");
         }
     }

@@ -6,10 +6,11 @@
 //! denied there.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::{Arc, RwLock};
 
 use dns_ebpf::query::TRANSFERS;
+use hashbrown::HashMap;
 
 use crate::cluster::object::{Kind, ObjectKey};
 use crate::cluster::{Cluster, Event};
@@ -234,7 +235,11 @@ impl ZoneTable {
 
     /// Notes on which names the alias at this name depends, if there is one.
     fn note_alias(&mut self, name: &Name) {
-        let targets = self.alias_targets(name);
+        // Of the names that are noted only a Service's own may be an alias.
+        if self.locate(name).is_none_or(|(_, labels)| labels.len() != 3) {
+            return;
+        }
+        let targets = self.find(name).map(|found| found.alias_targets()).unwrap_or_default();
         for target in self.targets.remove(name).into_iter().flatten() {
             if let Some(aliases) = self.aliases.get_mut(&target) {
                 aliases.remove(name);
@@ -248,16 +253,6 @@ impl ZoneTable {
         }
         if !targets.is_empty() {
             self.targets.insert(name.clone(), targets);
-        }
-    }
-
-    /// The names that the answer for the alias at this name depends on; none where no alias stands there.
-    pub fn alias_targets(&self, name: &Name) -> Vec<Name> {
-        match self.locate(name) {
-            Some((zone, labels)) if !zone.reverse => {
-                rules::alias_targets(&self.cluster, &self.options.names, &zone.name, &labels)
-            }
-            _ => Vec::new(),
         }
     }
 
@@ -325,46 +320,24 @@ impl ZoneTable {
         &self.options.primary
     }
 
-    /// Answers a question, whatever its class.
-    pub fn ask(&self, name: &Name, qtype: u16) -> Said {
-        let Some((served, labels)) = self.locate(name) else {
-            return Said::Outside;
-        };
-        let content = match qtype {
-            _ if TRANSFERS.contains(&qtype.into()) => return Said::Refused,
-            qtype::SOA if labels.is_empty() => Content::Soa,
-            // As CoreDNS does: any name of a zone has the zone's SOA, if only to say that there is none of its own.
-            qtype::SOA => Content::NoData,
-            _ => match self.consult(served, name, &labels, qtype) {
-                // CoreDNS denies these names by TXT: whom it asks then is asked, or else they exist.
-                Answer::Records(_) if qtype == qtype::TXT && rules::is_level(&labels) && self.falls_through(name) => {
-                    return Said::FallThrough;
-                }
-                Answer::Records(Records { answer, .. }) if answer.is_empty() => Content::NoData,
-                Answer::Records(records) => Content::Records(records),
-                Answer::Elsewhere { aliases, target } => Content::Elsewhere { aliases, target },
-                // Before all is known nothing falls through either: others would deny what there is.
-                Answer::Absent if !self.synced() => Content::Failure,
-                Answer::Absent if self.falls_through(name) => return Said::FallThrough,
-                Answer::Absent if !served.certain => Content::Failure,
-                Answer::Absent => Content::NxDomain,
-            },
-        };
-        Said::Here {
-            zone: self.zone(served),
-            content,
-        }
+    /// Finds a name, to be asked for records of any type; `None` where it stands in none of the zones.
+    pub fn find<'t>(&'t self, name: &'t Name) -> Option<Found<'t>> {
+        let (served, labels) = self.locate(name)?;
+        // As in CoreDNS: a reverse zone has `svc`, `ns.dns` and the like, and nothing below.
+        let is_hidden = served.reverse && rules::is_of_an_object(&labels);
+        Some(Found {
+            table: self,
+            name,
+            served,
+            is_apex: labels.is_empty(),
+            is_level: rules::is_level(&labels),
+            node: (!is_hidden).then(|| rules::find(&self.cluster, &self.options.names, &served.name, &labels)),
+        })
     }
 
-    fn consult(&self, served: &ServedZone, name: &Name, labels: &[&[u8]], qtype: u16) -> Answer {
-        let names = &self.options.names;
-        let address = (qtype == qtype::PTR).then(|| rules::reverse_address(name)).flatten();
-        match address {
-            Some(address) => rules::pointers(&self.cluster, names, address),
-            // As in CoreDNS: such a zone has `svc`, `ns.dns` and the like, and nothing below.
-            None if served.reverse && rules::is_of_an_object(labels) => Answer::Absent,
-            None => rules::answer(&self.cluster, names, &served.name, labels, qtype),
-        }
+    /// Answers a question, whatever its class.
+    pub fn ask(&self, name: &Name, qtype: u16) -> Said {
+        self.find(name).map_or(Said::Outside, |found| found.ask(qtype))
     }
 
     /// Says whether others are asked for this name if it does not exist here.
@@ -393,6 +366,75 @@ impl ZoneTable {
         self.zones
             .iter()
             .find_map(|zone| Some((zone, name.labels_below(&zone.name)?)))
+    }
+}
+
+/// A name that was found in a zone.
+pub struct Found<'t> {
+    table: &'t ZoneTable,
+    name: &'t Name,
+    served: &'t ServedZone,
+    is_apex: bool,
+    is_level: bool,
+    /// What the rules know of it, unless they are not to be asked.
+    node: Option<rules::Node<'t>>,
+}
+
+impl Found<'_> {
+    /// The name.
+    pub fn name(&self) -> &Name {
+        self.name
+    }
+
+    /// The zone that it stands in.
+    pub fn zone(&self) -> &ServedZone {
+        self.served
+    }
+
+    /// Answers a question for the name, whatever its class.
+    pub fn ask(&self, qtype: u16) -> Said {
+        let falls_through = || self.table.falls_through(self.name);
+        let content = match qtype {
+            _ if TRANSFERS.contains(&qtype.into()) => return Said::Refused,
+            qtype::SOA if self.is_apex => Content::Soa,
+            // As CoreDNS does: any name of a zone has the zone's SOA, if only to say that there is none of its own.
+            qtype::SOA => Content::NoData,
+            _ => match self.answer(qtype) {
+                // CoreDNS denies these names by TXT: whom it asks then is asked, or else they exist.
+                Answer::Records(_) if qtype == qtype::TXT && self.is_level && falls_through() => {
+                    return Said::FallThrough;
+                }
+                Answer::Records(Records { answer, .. }) if answer.is_empty() => Content::NoData,
+                Answer::Records(records) => Content::Records(records),
+                Answer::Elsewhere { aliases, target } => Content::Elsewhere { aliases, target },
+                // Before all is known nothing falls through either: others would deny what there is.
+                Answer::Absent if !self.table.synced() => Content::Failure,
+                Answer::Absent if falls_through() => return Said::FallThrough,
+                Answer::Absent if !self.served.certain => Content::Failure,
+                Answer::Absent => Content::NxDomain,
+            },
+        };
+        Said::Here {
+            zone: self.table.zone(self.served),
+            content,
+        }
+    }
+
+    fn answer(&self, qtype: u16) -> Answer {
+        let address = (qtype == qtype::PTR)
+            .then(|| rules::reverse_address(self.name))
+            .flatten();
+        match (address, &self.node) {
+            (Some(address), _) => rules::pointers(&self.table.cluster, &self.table.options.names, address),
+            (None, Some(node)) => node.answer(qtype),
+            (None, None) => Answer::Absent,
+        }
+    }
+
+    /// The names that the answer for the alias at this name depends on; none where no alias stands there.
+    pub fn alias_targets(&self) -> Vec<Name> {
+        let node = self.node.as_ref().filter(|_| !self.served.reverse);
+        node.map(rules::Node::alias_targets).unwrap_or_default()
     }
 }
 

@@ -57,10 +57,10 @@ fn exceptions(zone: &Name, names: &Options) -> u32 {
 /// What the kernel is to know of a name; `None` where it has nothing, or is in none of these zones. `cache` is the one that
 /// replies go through.
 pub fn record(zones: &[KernelZone], cache: Option<&Cache>, table: &ZoneTable, name: &Name) -> Option<Record> {
-    let (served, _) = table.locate(name)?;
-    let number = zones.iter().position(|zone| zone.name == served.name)?;
+    let found = table.find(name)?;
+    let number = zones.iter().position(|zone| zone.name == found.zone().name)?;
     // There are at most eight zones.
-    record::lay_out(name, number as u8, |qtype| server::hold(table, cache, name, qtype))
+    record::lay_out(name, number as u8, |qtype| server::hold(table, cache, &found, qtype))
 }
 
 /// Lays the zones out as the programs read them, with the serials of this moment.

@@ -9,7 +9,7 @@ use super::reply::Setting;
 use crate::corefile::Cache;
 use crate::name::Name;
 use crate::rules::qtype;
-use crate::zone::{Content, Said, ZoneTable};
+use crate::zone::{Content, Found, Said, ZoneTable};
 
 /// What a name has of a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,19 +33,15 @@ pub enum Held {
     },
 }
 
-/// What the server replies to a question that comes without OPT record, in the order of its records before they are
-/// shuffled; `cache` is the one that replies go through.
-pub fn hold(zones: &ZoneTable, cache: Option<&Cache>, name: &Name, qtype: u16) -> Held {
+/// What the server replies to a question for a name that comes without OPT record, in the order of its records before they
+/// are shuffled; `cache` is the one that replies go through.
+pub fn hold(zones: &ZoneTable, cache: Option<&Cache>, found: &Found<'_>, qtype: u16) -> Held {
     let is_address = [qtype::A, qtype::AAAA].contains(&qtype);
-    if is_address
-        && !zones
-            .alias_targets(name)
-            .iter()
-            .all(|target| is_followed(zones, target))
-    {
+    let are_followed = || found.alias_targets().iter().all(|target| is_followed(zones, target));
+    if is_address && !are_followed() {
         return Held::Elsewhere;
     }
-    let (zone, content) = match zones.ask(name, qtype) {
+    let (zone, content) = match found.ask(qtype) {
         Said::Outside | Said::FallThrough => return Held::FallThrough,
         Said::Refused => return Held::Elsewhere,
         Said::Here { zone, content } => (zone, content),
@@ -57,6 +53,7 @@ pub fn hold(zones: &ZoneTable, cache: Option<&Cache>, name: &Name, qtype: u16) -
         Content::Failure | Content::Elsewhere { .. } => return Held::Elsewhere,
         Content::Soa | Content::Records(_) => {}
     }
+    let name = found.name();
     let query = Query::of_question(Question {
         name: name.as_wire().to_vec(),
         qtype: Rtype::from_int(qtype),

@@ -8,7 +8,7 @@
 //! of newer types included, which are written whole themselves (RFC 3597, 4). So just what fits into CoreDNS's replies
 //! fits into ours.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use domain::base::iana::{Class, OptRcode, Rcode, Rtype};
 use domain::base::{Header, HeaderCounts};
@@ -247,13 +247,13 @@ impl Section {
 struct Full;
 
 /// A message that is being written.
-struct Writer {
+struct Writer<'m> {
     message: Vec<u8>,
     /// Where names stand that pointers may lead to.
-    names: HashMap<Vec<u8>, u16>,
+    names: HashMap<&'m [u8], u16>,
 }
 
-impl Writer {
+impl<'m> Writer<'m> {
     fn new(mut header: Header, rcode: Rcode) -> Self {
         header.set_rcode(rcode);
         let mut message = Vec::with_capacity(512);
@@ -265,7 +265,7 @@ impl Writer {
         }
     }
 
-    fn question(&mut self, question: &Question) {
+    fn question(&mut self, question: &'m Question) {
         self.name(&question.name, true);
         self.message.extend(question.qtype.to_int().to_be_bytes());
         self.message.extend(question.class.to_int().to_be_bytes());
@@ -273,7 +273,7 @@ impl Writer {
     }
 
     /// Writes a record, or nothing if the message would then be longer than `limit`.
-    fn record(&mut self, section: Section, record: &Record, limit: usize) -> Result<(), Full> {
+    fn record(&mut self, section: Section, record: &'m Record, limit: usize) -> Result<(), Full> {
         let start = self.message.len();
         let data = &record.data;
         self.name(&record.owner, true);
@@ -300,7 +300,7 @@ impl Writer {
     }
 
     /// Writes a name; where it may be compressed, from its first suffix on that stands in the message.
-    fn name(&mut self, wire: &[u8], compress: bool) {
+    fn name(&mut self, wire: &'m [u8], compress: bool) {
         let mut rest = wire;
         while let Some((&len, _)) = rest.split_first().filter(|(len, _)| **len > 0) {
             match self.names.get(rest) {
@@ -310,7 +310,7 @@ impl Writer {
                 }
                 Some(_) => {}
                 None if self.message.len() < MAX_POINTER => {
-                    self.names.insert(rest.to_vec(), self.message.len() as u16);
+                    self.names.insert(rest, self.message.len() as u16);
                 }
                 None => {}
             }

@@ -6,7 +6,7 @@ use dns_userspace::cluster::object::{Kind, Object, read};
 use dns_userspace::cluster::{Cluster, Event};
 use dns_userspace::corefile::Pods;
 use dns_userspace::name::Name;
-use dns_userspace::rules::{Answer, Data, Options, answer, pointers, qtype, reverse_address};
+use dns_userspace::rules::{Answer, Data, Options, find, pointers, qtype, reverse_address};
 
 use crate::frames::wire_name;
 
@@ -74,8 +74,9 @@ pub fn rules(data: &[u8]) {
     let labels: Vec<Vec<u8>> = read_labels(wire);
     let labels: Vec<&[u8]> = labels.iter().map(Vec::as_slice).collect();
     let (options, zone) = (options(flags), Name::from_wire(&wire_name("cluster.local")));
-    let said = answer(&CLUSTER, &options, &zone, &labels, rtype);
-    assert_eq!(said, answer(&CLUSTER, &options, &zone, &labels, rtype));
+    let node = find(&CLUSTER, &options, &zone, &labels);
+    let said = node.answer(rtype);
+    assert_eq!(said, node.answer(rtype));
     check(&said, rtype);
     check_reverse(&labels, &options);
 }
