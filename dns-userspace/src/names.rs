@@ -4,11 +4,11 @@
 //! [`crate::rules`] to say. Not named are the shapes that have no end ([`dns_ebpf::zone`] knows them): names of Pods under
 //! `pods insecure`, those of topology zones, and other spellings of ports.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::cluster::object::{EndpointSlice, Kind, ObjectKey, Port, Reach};
-use crate::cluster::{Cluster, ServiceSet};
+use crate::cluster::object::{Endpoint, EndpointSlice, Kind, Object, ObjectKey, Port, Reach};
+use crate::cluster::{Cluster, Event, ServiceSet};
 use crate::rules::{Options, endpoint_target, pod_label, service_target};
 
 /// Names that every zone may have, as labels left of it.
@@ -34,7 +34,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Adds the names that an object has, or that have to do with it.
+    /// Adds the names that an object has, or that have to do with it; but for those of a slice's endpoints.
     pub fn add(&mut self, cluster: &Cluster, options: &Options, kind: Kind, key: &ObjectKey) {
         match kind {
             Kind::Namespace => self.add_namespace(cluster, options, &key.name),
@@ -43,17 +43,33 @@ impl Names {
                 self.add_cluster_ips(cluster, key);
             }
             Kind::ServiceImport => add_service(&mut self.imported, cluster.imported(), options, key),
-            Kind::EndpointSlice => {
-                add_slice(&mut self.local, cluster.local(), options, key);
-                let slice = cluster.local().slice(key);
-                let endpoints = slice.into_iter().flat_map(|slice| &slice.endpoints);
-                self.addresses.extend(endpoints.map(|endpoint| endpoint.address));
-            }
-            Kind::ImportedSlice => add_slice(&mut self.imported, cluster.imported(), options, key),
+            Kind::EndpointSlice => add_owner(&mut self.local, cluster.local(), key),
+            Kind::ImportedSlice => add_owner(&mut self.imported, cluster.imported(), key),
             Kind::Pod => {
                 if let Some(pod) = cluster.pod(key) {
                     self.add_pod(&key.namespace, &pod.ip);
                 }
+            }
+        }
+    }
+
+    /// Adds the names and addresses of the endpoints that an event about a slice changes, before it is taken in.
+    pub fn add_endpoints(&mut self, cluster: &Cluster, options: &Options, event: &Event) {
+        let (key, new) = match event {
+            Event::Apply(Object::EndpointSlice(key, slice) | Object::ImportedSlice(key, slice)) => (key, Some(slice)),
+            Event::Delete(_, key) => (key, None),
+            Event::Apply(_) | Event::Listed(..) => return,
+        };
+        let (names, old) = match event.kind() {
+            Kind::EndpointSlice => (&mut self.local, cluster.local().slice(key)),
+            Kind::ImportedSlice => (&mut self.imported, cluster.imported().slice(key)),
+            _ => return,
+        };
+        for (slice, endpoint) in difference(old, new) {
+            let service = service_target(&slice.service_key(key));
+            names.insert(endpoint_target(options, slice, endpoint, &service));
+            if event.kind() == Kind::EndpointSlice {
+                self.addresses.insert(endpoint.address);
             }
         }
     }
@@ -114,16 +130,31 @@ pub fn add_service(names: &mut BTreeSet<String>, set: &ServiceSet, options: &Opt
     }
 }
 
-/// Adds the names of a slice's Service and of the endpoints in the slice.
-fn add_slice(names: &mut BTreeSet<String>, set: &ServiceSet, options: &Options, key: &ObjectKey) {
-    let Some(slice) = set.slice(key) else { return };
-    let service = slice.service_key(key);
-    add_own(names, set, &service);
-    // A Service that lost its last endpoint may be none any more.
-    match set.slices(&service).count() {
-        1 => add_service(names, set, options, &service),
-        _ => add_endpoints(names, slice, options, &service),
+/// Adds the own names of a slice's Service.
+fn add_owner(names: &mut BTreeSet<String>, set: &ServiceSet, key: &ObjectKey) {
+    if let Some(slice) = set.slice(key) {
+        add_own(names, set, &slice.service_key(key));
     }
+}
+
+/// The endpoints of two slices, each with its slice; where the slices differ in nothing else, only those that one has and
+/// the other has not, or not as often.
+fn difference<'s>(
+    old: Option<&'s EndpointSlice>,
+    new: Option<&'s EndpointSlice>,
+) -> Vec<(&'s EndpointSlice, &'s Endpoint)> {
+    let head = |slice: &'s EndpointSlice| (&slice.service, &slice.cluster, &slice.ports);
+    let are_alike = old.map(head) == new.map(head);
+    let endpoints = |slice: Option<&'s EndpointSlice>| {
+        let slice = slice.into_iter();
+        slice.flat_map(|slice| slice.endpoints.iter().map(move |endpoint| (slice, endpoint)))
+    };
+    let mut balance = BTreeMap::<&Endpoint, i32>::new();
+    endpoints(old).for_each(|(_, endpoint)| *balance.entry(endpoint).or_default() += 1);
+    endpoints(new).for_each(|(_, endpoint)| *balance.entry(endpoint).or_default() -= 1);
+    let both = endpoints(old).chain(endpoints(new));
+    both.filter(|(_, endpoint)| !are_alike || balance[endpoint] != 0)
+        .collect()
 }
 
 /// Adds a Service's own name and those of its ports.

@@ -190,9 +190,14 @@ impl ZoneTable {
         let key = key.filter(|_| self.synced());
         let mut names = Names::default();
         let options = &self.options.names;
-        key.iter().for_each(|key| names.add(&self.cluster, options, kind, key));
+        if let Some(key) = &key {
+            names.add(&self.cluster, options, kind, key);
+            names.add_endpoints(&self.cluster, options, &event);
+        }
         let changes = self.cluster.apply(event);
-        key.iter().for_each(|key| names.add(&self.cluster, options, kind, key));
+        if let Some(key) = &key {
+            names.add(&self.cluster, options, kind, key);
+        }
         if kind != Kind::Namespace {
             if !changes.services.is_empty() || (kind == Kind::Pod && changes.any) {
                 self.serial = self.serial.max(now);
@@ -484,7 +489,7 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::{service, sync, table};
     use super::*;
-    use crate::cluster::object::{Object, Reach};
+    use crate::cluster::object::{Endpoint, EndpointSlice, Object, Port, Reach};
 
     const A: u16 = qtype::A;
     const AAAA: u16 = qtype::AAAA;
@@ -589,6 +594,47 @@ mod tests {
                 .collect();
             assert_eq!(names, expected, "{event:?}");
         }
+    }
+
+    #[test]
+    fn a_change_of_a_slice_names_the_endpoints_that_it_changes() {
+        let mut table = table(&["cluster.local", "10.in-addr.arpa"]);
+        sync(&mut table, vec![service("db", Reach::Headless)]);
+        let mut change = |endpoints: &[u8], ports: &[Port]| {
+            let endpoint = |last: &u8| Endpoint {
+                address: [10, 0, 0, *last].into(),
+                hostname: None,
+                pod: None,
+                zone: None,
+            };
+            let slice = EndpointSlice {
+                service: "db".into(),
+                cluster: None,
+                endpoints: endpoints.iter().map(endpoint).collect(),
+                ports: ports.into(),
+            };
+            let (key, _) = service("db-a", Reach::Headless);
+            let event = Event::Apply(Object::EndpointSlice(key, slice));
+            let names = table.update(event, 1).names.into_iter().map(|name| name.to_string());
+            let names: Vec<_> = names.collect();
+            let reverse = |name: &String| name.strip_suffix(".0.0.10.in-addr.arpa.").map(str::to_owned);
+            let forward = |name: &String| Some(name.strip_prefix("10-0-0-")?.split_once('.')?.0.to_owned());
+            let reverse: String = names.iter().filter_map(reverse).collect();
+            assert_eq!(reverse, names.iter().filter_map(forward).collect::<String>());
+            reverse
+        };
+        let port = Port {
+            name: "sql".into(),
+            protocol: "TCP".into(),
+            number: Some(5432),
+        };
+        assert_eq!(change(&[1, 2, 3], &[]), "123");
+        assert_eq!(change(&[1, 3], &[]), "2");
+        assert_eq!(change(&[3, 1, 4], &[]), "4");
+        // One that stands there twice has the weight of two.
+        assert_eq!(change(&[3, 1, 4, 3], &[]), "3");
+        assert_eq!(change(&[3, 1, 4, 3], &[port]), "134");
+        assert_eq!(change(&[], &[]), "134");
     }
 
     #[test]
