@@ -31,11 +31,11 @@ pub const SLOTS: usize = 7;
 /// Records begin at multiples of this many bytes.
 pub const UNIT: usize = 8;
 /// How many bits of a handle number the unit within its chunk.
-pub const UNIT_BITS: u32 = 17;
-/// How many bytes of a chunk hold records: 1 MiB.
+pub const UNIT_BITS: u32 = 19;
+/// How many bytes of a chunk hold records: 4 MiB.
 pub const CHUNK_LEN: usize = UNIT << UNIT_BITS;
 /// How many chunks there can be.
-pub const CHUNKS: u32 = 128;
+pub const CHUNKS: u32 = 32;
 /// How many zones fit.
 pub const ZONES: usize = 8;
 /// How many served addresses of each family fit.
@@ -76,7 +76,7 @@ impl Slot {
         Self(u64::from(record) << 32 | u64::from(tag))
     }
 
-    /// [`Hash::tag`] of the name.
+    /// [`Hash::tag`] of the name; 0 in an empty slot.
     #[inline(always)]
     pub fn tag(self) -> u32 {
         self.0 as u32
@@ -203,7 +203,7 @@ pub type Counters = [u64; Outcome::COUNT];
 pub struct Hash {
     /// The two buckets that may hold it, in the order in which they are tried.
     pub buckets: [u32; 2],
-    /// What its slot is recognised by.
+    /// What its slot is recognised by: odd, since that of an empty slot is 0.
     pub tag: u32,
 }
 
@@ -216,7 +216,7 @@ impl Hash {
         let bucket = |hash: u64| (hash >> (64 - BUCKET_BITS)) as u32;
         Self {
             buckets: [bucket(first), bucket(second)],
-            tag: second as u32,
+            tag: second as u32 | 1,
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::sync::PoisonError;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -20,6 +23,11 @@ use crate::kernel::record::Record;
 use crate::kernel::zones::{self, KernelZone};
 use crate::name::Name;
 use crate::zone::{self, SharedZoneTable, ZoneTable, dns_service};
+
+/// How many names are worked out at once when all are.
+const BATCH: usize = 8192;
+/// How many of them are worth a thread: some 3 ms.
+const LEAST_SHARE: usize = 512;
 
 /// How often the lease is renewed.
 const RENEWAL: Duration = Duration::from_secs(1);
@@ -178,20 +186,48 @@ impl KernelSide {
     fn publish_all(&mut self, zones: &mut ZoneTable) -> Result<()> {
         let started = Instant::now();
         let mut outcome = Ok(());
+        let mut batch = Vec::with_capacity(BATCH);
         zones.for_each_name(|zones, name| {
-            if outcome.is_ok()
-                && let Some(record) = self.record(zones, &name)
-            {
-                outcome = self.tables.set(&name, Some(record));
+            batch.push(name);
+            if batch.len() == BATCH {
+                if outcome.is_ok() {
+                    outcome = self.publish_batch(zones, &batch);
+                }
+                batch.clear();
             }
         });
         outcome?;
+        self.publish_batch(zones, &batch)?;
         info!(
             "the kernel knows {} names, in {} KiB, after {:.3} s",
             self.tables.names(),
             self.tables.bytes() / 1024,
             started.elapsed().as_secs_f64()
         );
+        Ok(())
+    }
+
+    /// Publishes what new names mean. Most of the time goes into asking what, which all processors share.
+    fn publish_batch(&mut self, zones: &ZoneTable, names: &[Name]) -> Result<()> {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        let share = names.len().div_ceil(processors).max(LEAST_SHARE);
+        let this = &*self;
+        let records: Vec<Option<Record>> = thread::scope(|scope| {
+            let work = |names: &'_ [Name]| names.iter().map(|name| this.record(zones, name)).collect::<Vec<_>>();
+            let workers: Vec<_> = names
+                .chunks(share)
+                .map(|names| scope.spawn(move || work(names)))
+                .collect();
+            let results = workers.into_iter().map(|worker| worker.join());
+            results
+                .flat_map(|records| records.unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect()
+        });
+        for (name, record) in names.iter().zip(records) {
+            if let Some(record) = record {
+                self.tables.set(name, Some(record))?;
+            }
+        }
         Ok(())
     }
 

@@ -73,10 +73,15 @@ pub async fn watch(
     shutdown: CancellationToken,
 ) {
     let outage = Arc::new(Mutex::new(Outage::new(server.url)));
-    let follow = |resource| Watch::new(server.client.clone(), resource, &updates, &metrics, &outage).run(START);
+    let follow = |resource| Watch::new(server.client.clone(), resource, &updates, &metrics, &outage).run();
+    let follow_all = async {
+        // Drawn once: an agent knows nothing before it has listed every kind.
+        sleep(jitter(START)).await;
+        join_all(resources.into_iter().map(follow)).await;
+    };
     tokio::select! {
         () = shutdown.cancelled() => {}
-        _ = join_all(resources.into_iter().map(follow)) => {}
+        () = follow_all => {}
     }
 }
 
@@ -144,9 +149,8 @@ impl Watch {
         }
     }
 
-    /// Goes on until nobody listens. The first list may wait for `start`.
-    async fn run(mut self, start: Duration) {
-        sleep(jitter(start)).await;
+    /// Goes on until nobody listens.
+    async fn run(mut self) {
         loop {
             match self.converse().await {
                 Ok(()) => {}

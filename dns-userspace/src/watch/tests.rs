@@ -260,7 +260,7 @@ impl FakeServer {
         let outage = Arc::new(Mutex::new(Outage::new(server.url)));
         let mut watch = Watch::new(server.client, resource, &updates, &metrics, &outage);
         watch.reconciliation = reconciliation;
-        tokio::spawn(watch.run(Duration::ZERO));
+        tokio::spawn(watch.run());
         tokio::spawn(serve(listener, replies.into_iter().collect(), Arc::clone(&requests)));
         Self {
             requests,
