@@ -1,4 +1,4 @@
-//! Programs to measure by: some that do nothing, which is what running any program costs, and one that sends every query
+//! Programs to measure by: some that do nothing, which is what running any program costs, and some that send every query
 //! back as its own reply, which is the least that answering one costs.
 
 use anyhow::{Context as _, Result};
@@ -11,15 +11,19 @@ use object::{Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, S
 pub const XDP: &str = "empty_xdp";
 /// The name of the program that returns `TC_ACT_UNSPEC`.
 pub const TC: &str = "empty_tc";
-/// The name of the tc program that sends queries over IPv4 back.
-pub const REFLECTOR: &str = "reflector";
+/// The name of the XDP program that sends queries over IPv4 back.
+pub const XDP_REFLECTOR: &str = "xdp_reflector";
+/// The name of the tc program that does.
+pub const TC_REFLECTOR: &str = "tc_reflector";
 
 /// Loads all of them.
 pub fn load() -> Result<Ebpf> {
     let mut ebpf = Ebpf::load(&object()?)?;
-    let program = ebpf.program_mut(XDP).context("not in the object")?;
-    <&mut Xdp>::try_from(program)?.load()?;
-    for name in [TC, REFLECTOR] {
+    for name in [XDP, XDP_REFLECTOR] {
+        let program = ebpf.program_mut(name).context("not in the object")?;
+        <&mut Xdp>::try_from(program)?.load()?;
+    }
+    for name in [TC, TC_REFLECTOR] {
         let program = ebpf.program_mut(name).context("not in the object")?;
         <&mut SchedClassifier>::try_from(program)?.load()?;
     }
@@ -48,32 +52,56 @@ const EXIT: u8 = 0x95;
 /// `bpf_redirect`.
 const REDIRECT: i32 = 23;
 const XDP_PASS: i32 = 2;
+const XDP_TX: i32 = 3;
 const TC_ACT_UNSPEC: i32 = -1;
-/// Offsets in `struct __sk_buff`.
+/// Offsets in `struct xdp_md` of where the frame begins and where it ends.
+const XDP_DATA: [i16; 2] = [0, 4];
+/// The same in `struct __sk_buff`.
+const TC_DATA: [i16; 2] = [76, 80];
+/// Offset in `struct __sk_buff`.
 const IFINDEX: i16 = 40;
-const DATA: i16 = 76;
-const DATA_END: i16 = 80;
 
 const RETURN: Instruction = (EXIT, 0, 0, 0, 0);
 
 /// Ethernet, IPv4 without options, UDP and the DNS header.
 const HEADERS: i32 = 14 + 20 + 8 + 12;
 
+/// Where the frame ends up: back out of the device that it came in by.
+const XDP_SEND: [Instruction; 2] = [(SET, 0, 0, 0, XDP_TX), RETURN];
+const TC_SEND: [Instruction; 4] = [
+    (LOAD_4, 1, 6, IFINDEX, 0),
+    (SET, 2, 0, 0, 0),
+    (CALL, 0, 0, 0, REDIRECT),
+    RETURN,
+];
+
+/// Makes the program that sends queries back, given where a context says where the frame is, what sends it, and the action
+/// for all else.
+fn reflector([data, data_end]: [i16; 2], send: &[Instruction], pass: i32) -> Vec<Instruction> {
+    let start = [(MOVE, 6, 1, 0, 0), (LOAD_4, 2, 6, data, 0), (LOAD_4, 3, 6, data_end, 0)];
+    let mut code = [&start, &REFLECT[..], send].concat();
+    let end = code.len() as i16;
+    for (at, (operation, _, _, offset, _)) in (1..).zip(&mut code) {
+        if [JUMP_IF_GREATER, JUMP_UNLESS].contains(operation) {
+            *offset = end - at;
+        }
+    }
+    code.extend([(SET, 0, 0, 0, pass), RETURN]);
+    code
+}
+
 /// Swaps the addresses and the ports, and says that this is a reply. No checksum notices the first, and what is sent from a
-/// socket over a veth has none yet that would notice the last.
-const REFLECT: [Instruction; 37] = [
-    (MOVE, 6, 1, 0, 0),
-    (LOAD_4, 2, 6, DATA, 0),
-    (LOAD_4, 3, 6, DATA_END, 0),
+/// socket over a veth has none yet that would notice the last. All jumps lead to where the frame is left alone.
+const REFLECT: [Instruction; 28] = [
     (MOVE, 4, 2, 0, 0),
     (ADD, 4, 0, 0, HEADERS),
-    (JUMP_IF_GREATER, 4, 3, 29, 0),
+    (JUMP_IF_GREATER, 4, 3, 0, 0),
     (LOAD_2, 4, 2, 12, 0),
-    (JUMP_UNLESS, 4, 0, 27, 0x0008), // IPv4
+    (JUMP_UNLESS, 4, 0, 0, 0x0008), // IPv4
     (LOAD_1, 4, 2, 23, 0),
-    (JUMP_UNLESS, 4, 0, 25, 17), // UDP
+    (JUMP_UNLESS, 4, 0, 0, 17), // UDP
     (LOAD_2, 4, 2, 36, 0),
-    (JUMP_UNLESS, 4, 0, 23, 0x3500), // port 53
+    (JUMP_UNLESS, 4, 0, 0, 0x3500), // port 53
     // The MAC addresses.
     (LOAD_4, 3, 2, 0, 0),
     (LOAD_2, 4, 2, 4, 0),
@@ -97,13 +125,6 @@ const REFLECT: [Instruction; 37] = [
     (LOAD_1, 3, 2, 44, 0),
     (OR, 3, 0, 0, 0x80),
     (STORE_1, 2, 3, 44, 0),
-    (LOAD_4, 1, 6, IFINDEX, 0),
-    (SET, 2, 0, 0, 0),
-    (CALL, 0, 0, 0, REDIRECT),
-    RETURN,
-    // Where all jumps lead.
-    (SET, 0, 0, 0, TC_ACT_UNSPEC),
-    RETURN,
 ];
 
 fn object() -> Result<Vec<u8>> {
@@ -113,7 +134,8 @@ fn object() -> Result<Vec<u8>> {
     let programs = [
         ("xdp", XDP, vec![(SET, 0, 0, 0, XDP_PASS), RETURN]),
         ("classifier", TC, vec![(SET, 0, 0, 0, TC_ACT_UNSPEC), RETURN]),
-        ("classifier", REFLECTOR, REFLECT.to_vec()),
+        ("xdp", XDP_REFLECTOR, reflector(XDP_DATA, &XDP_SEND, XDP_PASS)),
+        ("classifier", TC_REFLECTOR, reflector(TC_DATA, &TC_SEND, TC_ACT_UNSPEC)),
     ];
     for (section, name, instructions) in programs {
         let section = object.add_section(vec![], section.into(), SectionKind::Text);

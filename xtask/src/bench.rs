@@ -12,7 +12,8 @@ use crate::{build, test, workspace};
 pub(crate) enum Benchmark {
     /// The BPF programs alone, by test runs: nanoseconds and verified instructions of each.
     Program,
-    /// What a pod waits for the kernel's answer, one question at a time, beside a program that sends questions back.
+    /// What a pod waits for the kernel's answer, one question at a time, beside a program that sends questions back: by tcx
+    /// and by generic XDP.
     Pod,
     /// A large cluster on a real API server, beside CoreDNS: the first sync, memory, a relist, changes of endpoints.
     ///

@@ -1,22 +1,22 @@
 //! How long a pod waits for the kernel's answer, one question at a time, beside a program at the same hook that sends every
 //! question back as it came.
 //!
-//! Each has a pod of its own on the same node, with the same kind of link, tcx; they take turns, so that a slow moment of the
+//! Each has a pod of its own on the same node, with the same kind of link; they take turns, so that a slow moment of the
 //! machine hits both. What the reflector takes is what the kernel, the link and the socket take; the rest is kxdns.
 
 use std::ffi::CString;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::Ebpf;
-use aya::programs::{LinkOrder, SchedClassifier, TcAttach, TcAttachType};
+use aya::programs::{LinkOrder, SchedClassifier, TcAttach, TcAttachType, Xdp, XdpMode};
 use clap::Parser;
 use kxdns_tests::agent::{Agent, PLAIN_COREFILE};
-use kxdns_tests::baseline::{self, REFLECTOR};
+use kxdns_tests::baseline::{self, TC_REFLECTOR, XDP_REFLECTOR};
 use kxdns_tests::dns::{Question, Reply};
 use kxdns_tests::ending::run_and_close;
 use kxdns_tests::figures::{lowest_and_median, tell};
@@ -54,9 +54,64 @@ fn main() -> ExitCode {
     run_and_close(|| run(&Arguments::parse()))
 }
 
+/// Where a program is attached on the node's side of a pod's link.
+#[derive(Clone, Copy)]
+enum Hook {
+    Tcx,
+    GenericXdp,
+}
+
+impl Hook {
+    /// What `--attach` calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tcx => "tcx",
+            Self::GenericXdp => "xdp-generic",
+        }
+    }
+
+    /// Sends what comes in by a link back, for as long as the programs live.
+    fn reflect(self, node: &Namespace, link: &str) -> Result<Ebpf> {
+        let mut programs = baseline::load()?;
+        let name = match self {
+            Self::Tcx => TC_REFLECTOR,
+            Self::GenericXdp => XDP_REFLECTOR,
+        };
+        let program = programs.program_mut(name).context("not in the object")?;
+        let link = CString::new(link)?;
+        match self {
+            Self::Tcx => {
+                let program: &mut SchedClassifier = program.try_into()?;
+                let hook = TcAttach::Tcx {
+                    attach_type: TcAttachType::Ingress,
+                    order: LinkOrder::first(),
+                };
+                node.inside(|| program.attach(link.as_c_str(), hook).map(drop))??;
+            }
+            Self::GenericXdp => {
+                let program: &mut Xdp = program.try_into()?;
+                node.inside(|| program.attach(link.as_c_str(), XdpMode::Skb).map(drop))??;
+            }
+        }
+        Ok(programs)
+    }
+}
+
 fn run(arguments: &Arguments) -> Result<bool> {
     let program = arguments.kxdns.canonicalize();
     let program = program.with_context(|| format!("{}: run `cargo xtask build`", arguments.kxdns.display()))?;
+    stay_on_one_cpu()?;
+    tell(&format!(
+        "nanoseconds from a question to its answer, one at a time, {} questions: lowest / median",
+        arguments.questions
+    ))?;
+    for hook in [Hook::Tcx, Hook::GenericXdp] {
+        measure_hook(hook, &program, arguments.questions)?;
+    }
+    Ok(true)
+}
+
+fn measure_hook(hook: Hook, program: &Path, questions: usize) -> Result<()> {
     let node = Node::open()?;
     let [ours, reflected] = [("ours", 5), ("mirror", 6)].map(|(name, host)| node.add_pod(&PodSpec::new(name, host)));
     let (ours, reflected) = (ours?, reflected?);
@@ -70,22 +125,18 @@ fn run(arguments: &Arguments) -> Result<bool> {
         "--interface",
         ours.node_link(),
         "--attach",
-        "tcx",
+        hook.name(),
     ];
-    let agent = Agent::start_program(&program, node.namespace(), PLAIN_COREFILE, &options)?;
-    let _reflector = reflect(node.namespace(), reflected.node_link())?;
+    let agent = Agent::start_program(program, node.namespace(), PLAIN_COREFILE, &options)?;
+    let _reflector = hook.reflect(node.namespace(), reflected.node_link())?;
     let [ours, reflected] = [&ours, &reflected].map(open);
     let (ours, reflected) = (ours?, reflected?);
     agent.await_kernel(&ours, &Question::a("web-service.default.svc.cluster.local"))?;
-    stay_on_one_cpu()?;
-    tell(&format!(
-        "nanoseconds from a question to its answer, one at a time, {} questions: lowest / median",
-        arguments.questions
-    ))?;
+    tell(hook.name())?;
     for case in cases() {
-        let [kernel, reflector] = measure(&case, [&ours, &reflected], arguments.questions)?;
+        let [kernel, reflector] = measure(&case, [&ours, &reflected], questions)?;
         tell(&format!(
-            "{:<28} kxdns {:>6} / {:>6}   reflector {:>6} / {:>6}   more {:>5} / {:>5}",
+            "  {:<28} kxdns {:>6} / {:>6}   reflector {:>6} / {:>6}   more {:>5} / {:>5}",
             case.what,
             kernel[0],
             kernel[1],
@@ -95,24 +146,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
             kernel[1] - reflector[1]
         ))?;
     }
-    agent.stop()?;
-    Ok(true)
-}
-
-/// Sends what comes in by a link back, for as long as the programs live.
-fn reflect(node: &Namespace, link: &str) -> Result<Ebpf> {
-    let mut programs = baseline::load()?;
-    let program: &mut SchedClassifier = programs
-        .program_mut(REFLECTOR)
-        .context("not in the object")?
-        .try_into()?;
-    let hook = TcAttach::Tcx {
-        attach_type: TcAttachType::Ingress,
-        order: LinkOrder::first(),
-    };
-    let link = CString::new(link)?;
-    node.inside(|| program.attach(link.as_c_str(), hook).map(drop))??;
-    Ok(programs)
+    agent.stop()
 }
 
 fn open(pod: &Pod) -> Result<UdpSocket> {
