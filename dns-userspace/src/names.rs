@@ -54,13 +54,14 @@ impl Names {
     }
 
     /// Adds the names and addresses of the endpoints that an event about a slice changes, before it is taken in.
-    pub fn add_endpoints(&mut self, cluster: &Cluster, options: &Options, event: &Event) {
+    pub fn add_changed_endpoints(&mut self, cluster: &Cluster, options: &Options, event: &Event) {
         let (key, new) = match event {
             Event::Apply(Object::EndpointSlice(key, slice) | Object::ImportedSlice(key, slice)) => (key, Some(slice)),
             Event::Delete(_, key) => (key, None),
             Event::Apply(_) | Event::Listed(..) => return,
         };
-        let (names, old) = match event.kind() {
+        let kind = event.kind();
+        let (names, old) = match kind {
             Kind::EndpointSlice => (&mut self.local, cluster.local().slice(key)),
             Kind::ImportedSlice => (&mut self.imported, cluster.imported().slice(key)),
             _ => return,
@@ -68,7 +69,7 @@ impl Names {
         for (slice, endpoint) in difference(old, new) {
             let service = service_target(&slice.service_key(key));
             names.insert(endpoint_target(options, slice, endpoint, &service));
-            if event.kind() == Kind::EndpointSlice {
+            if kind == Kind::EndpointSlice {
                 self.addresses.insert(endpoint.address);
             }
         }

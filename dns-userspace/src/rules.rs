@@ -2,9 +2,8 @@
 //!
 //! They are those of the Kubernetes DNS specification 1.1.0 as CoreDNS's `kubernetes` plugin 1.14 reads it, in two tables:
 //! what a name is about ([`find`], one line for each shape of name), and what that says to a type of question
-//! ([`Node::answer`]). Nothing here knows messages, TTLs, letter case or SOA records,
-//! does I/O or reads a clock. Whether all objects are known is for the caller to ask: what is absent here is absent from
-//! the objects that there are.
+//! ([`Node::answer`]). Nothing here knows messages, TTLs, letter case or SOA records, does I/O or reads a clock. Whether all
+//! objects are known is for the caller to ask: what is absent here is absent from the objects that there are.
 //!
 //! Where CoreDNS contradicts the specification or itself, it is followed but for five cases: TXT questions for levels
 //! above the Services get NODATA as for every other type (CoreDNS: NXDOMAIN); letter case makes no difference to

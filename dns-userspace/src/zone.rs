@@ -192,7 +192,7 @@ impl ZoneTable {
         let options = &self.options.names;
         if let Some(key) = &key {
             names.add(&self.cluster, options, kind, key);
-            names.add_endpoints(&self.cluster, options, &event);
+            names.add_changed_endpoints(&self.cluster, options, &event);
         }
         let changes = self.cluster.apply(event);
         if let Some(key) = &key {
@@ -334,9 +334,8 @@ impl ZoneTable {
             table: self,
             name,
             served,
-            is_apex: labels.is_empty(),
-            is_level: rules::is_level(&labels),
             node: (!is_hidden).then(|| rules::find(&self.cluster, &self.options.names, &served.name, &labels)),
+            labels,
         })
     }
 
@@ -379,13 +378,18 @@ pub struct Found<'t> {
     table: &'t ZoneTable,
     name: &'t Name,
     served: &'t ServedZone,
-    is_apex: bool,
-    is_level: bool,
+    /// The labels that stand left of the zone's.
+    labels: Vec<&'t [u8]>,
     /// What the rules know of it, unless they are not to be asked.
     node: Option<rules::Node<'t>>,
 }
 
 impl Found<'_> {
+    /// The table in which it was found.
+    pub fn table(&self) -> &ZoneTable {
+        self.table
+    }
+
     /// The name.
     pub fn name(&self) -> &Name {
         self.name
@@ -401,12 +405,12 @@ impl Found<'_> {
         let falls_through = || self.table.falls_through(self.name);
         let content = match qtype {
             _ if TRANSFERS.contains(&qtype.into()) => return Said::Refused,
-            qtype::SOA if self.is_apex => Content::Soa,
+            qtype::SOA if self.labels.is_empty() => Content::Soa,
             // As CoreDNS does: any name of a zone has the zone's SOA, if only to say that there is none of its own.
             qtype::SOA => Content::NoData,
             _ => match self.answer(qtype) {
                 // CoreDNS denies these names by TXT: whom it asks then is asked, or else they exist.
-                Answer::Records(_) if qtype == qtype::TXT && self.is_level && falls_through() => {
+                Answer::Records(_) if qtype == qtype::TXT && rules::is_level(&self.labels) && falls_through() => {
                     return Said::FallThrough;
                 }
                 Answer::Records(Records { answer, .. }) if answer.is_empty() => Content::NoData,

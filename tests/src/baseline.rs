@@ -1,20 +1,25 @@
 //! Programs to measure by: some that do nothing, which is what running any program costs, and some that send every query
 //! back as its own reply, which is the least that answering one costs.
 
+use std::ffi::{CStr, CString};
+
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
-use aya::programs::{SchedClassifier, Xdp};
+use aya::programs::tc::NlOptions;
+use aya::programs::{LinkOrder, Program, SchedClassifier, TcAttach, TcAttachType, Xdp, XdpMode};
+use dns_userspace::kernel::hook::Hook;
 use object::write::{Object, Symbol, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
+
+use crate::namespace::Namespace;
 
 /// The name of the program that returns `XDP_PASS`.
 pub const XDP: &str = "empty_xdp";
 /// The name of the program that returns `TC_ACT_UNSPEC`.
 pub const TC: &str = "empty_tc";
-/// The name of the XDP program that sends queries over IPv4 back.
-pub const XDP_REFLECTOR: &str = "xdp_reflector";
-/// The name of the tc program that does.
-pub const TC_REFLECTOR: &str = "tc_reflector";
+/// The names of the programs that send queries over IPv4 back.
+const XDP_REFLECTOR: &str = "xdp_reflector";
+const TC_REFLECTOR: &str = "tc_reflector";
 
 /// Loads all of them.
 pub fn load() -> Result<Ebpf> {
@@ -28,6 +33,49 @@ pub fn load() -> Result<Ebpf> {
         <&mut SchedClassifier>::try_from(program)?.load()?;
     }
     Ok(ebpf)
+}
+
+/// Sends the queries that come in by a link of a node back at this hook, for as long as what is returned lives.
+pub fn reflect(node: &Namespace, link: &str, hook: Hook) -> Result<Ebpf> {
+    let mut programs = load()?;
+    let name = match hook {
+        Hook::Tcx | Hook::Clsact => TC_REFLECTOR,
+        Hook::XdpGeneric | Hook::XdpNative => XDP_REFLECTOR,
+    };
+    if hook == Hook::Clsact {
+        node.run("tc", ["qdisc", "add", "dev", link, "clsact"])?;
+    }
+    let program = programs.program_mut(name).context("not in the object")?;
+    let link = CString::new(link)?;
+    node.inside(|| match hook {
+        Hook::Tcx => {
+            let place = TcAttach::Tcx {
+                attach_type: TcAttachType::Ingress,
+                order: LinkOrder::first(),
+            };
+            attach_classifier(program, &link, place)
+        }
+        Hook::Clsact => {
+            let place = TcAttach::Netlink {
+                parent: TcAttachType::Ingress.into(),
+                options: NlOptions::default(),
+            };
+            attach_classifier(program, &link, place)
+        }
+        Hook::XdpGeneric => attach_xdp(program, &link, XdpMode::Skb),
+        Hook::XdpNative => attach_xdp(program, &link, XdpMode::Driver),
+    })??;
+    Ok(programs)
+}
+
+fn attach_classifier(program: &mut Program, link: &CStr, place: TcAttach) -> Result<()> {
+    <&mut SchedClassifier>::try_from(program)?.attach(link, place)?;
+    Ok(())
+}
+
+fn attach_xdp(program: &mut Program, link: &CStr, mode: XdpMode) -> Result<()> {
+    <&mut Xdp>::try_from(program)?.attach(link, mode)?;
+    Ok(())
 }
 
 /// An instruction: operation, destination and source register, offset, constant.

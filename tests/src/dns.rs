@@ -138,7 +138,11 @@ pub fn ask_by(socket: &UdpSocket, question: &Question, id: u16, limit: Duration)
     let start = Instant::now();
     // A refusal that an earlier question met is told to the next caller: it is nobody's answer.
     let _ = socket.take_error();
-    socket.send(&question.to_message(id)?)?;
+    match socket.send(&question.to_message(id)?) {
+        // Where the link layer does not know the server yet, questions wait until the socket has no room for another.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        sent => drop(sent?),
+    }
     let mut buffer = [0; LARGEST_REPLY];
     // The wait is a spin: timers of a socket are too coarse for answers that take microseconds.
     while start.elapsed() < limit {

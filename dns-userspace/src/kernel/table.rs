@@ -249,8 +249,12 @@ impl<C: Chunks> Table<C> {
 
     /// Finds a free slot in a bucket, or in none where a slot has this tag already.
     fn vacancy(&self, bucket: u32, tag: u32) -> Option<Place> {
-        let has_tag = slots(bucket).any(|place| self.slot(place).tag() == tag);
-        slots(bucket).find(|place| !has_tag && self.slot(*place) == Slot::default())
+        let is_free = |place: &Place| self.slot(*place) == Slot::default();
+        slots(bucket).find(is_free).filter(|_| !self.has_tag(bucket, tag))
+    }
+
+    fn has_tag(&self, bucket: u32, tag: u32) -> bool {
+        slots(bucket).any(|place| self.slot(place).tag() == tag)
     }
 
     /// Frees a slot for a name whose buckets are both full: another name goes over from its first bucket to its second.
@@ -270,8 +274,8 @@ impl<C: Chunks> Table<C> {
 
     /// Finds a name that can go over, and where to.
     fn find_mover(&self, hash: &Hash) -> Option<(Place, Place)> {
-        let has_tag = |bucket| slots(bucket).any(|place| self.slot(place).tag() == hash.tag);
-        let buckets = hash.buckets.into_iter().filter(|bucket| !has_tag(*bucket));
+        let buckets = hash.buckets.into_iter();
+        let buckets = buckets.filter(|bucket| !self.has_tag(*bucket, hash.tag));
         buckets.flat_map(slots).find_map(|from| {
             let name = StoredName(self, self.slot(from).record());
             let mover = Hash::of(&name, &self.keys);

@@ -60,7 +60,7 @@ pub fn record(zones: &[KernelZone], cache: Option<&Cache>, table: &ZoneTable, na
     let found = table.find(name)?;
     let number = zones.iter().position(|zone| zone.name == found.zone().name)?;
     // There are at most eight zones.
-    record::lay_out(name, number as u8, |qtype| server::hold(table, cache, &found, qtype))
+    record::lay_out(name, number as u8, |qtype| server::hold(cache, &found, qtype))
 }
 
 /// Lays the zones out as the programs read them, with the serials of this moment.

@@ -35,7 +35,8 @@ pub enum Held {
 
 /// What the server replies to a question for a name that comes without OPT record, in the order of its records before they
 /// are shuffled; `cache` is the one that replies go through.
-pub fn hold(zones: &ZoneTable, cache: Option<&Cache>, found: &Found<'_>, qtype: u16) -> Held {
+pub fn hold(cache: Option<&Cache>, found: &Found<'_>, qtype: u16) -> Held {
+    let zones = found.table();
     let is_address = [qtype::A, qtype::AAAA].contains(&qtype);
     let are_followed = || found.alias_targets().iter().all(|target| is_followed(zones, target));
     if is_address && !are_followed() {

@@ -4,7 +4,6 @@
 //! Each has a pod of its own on the same node, with the same kind of link; they take turns, so that a slow moment of the
 //! machine hits both. What the reflector takes is what the kernel, the link and the socket take; the rest is kxdns.
 
-use std::ffi::CString;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -12,15 +11,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use aya::Ebpf;
-use aya::programs::{LinkOrder, SchedClassifier, TcAttach, TcAttachType, Xdp, XdpMode};
 use clap::Parser;
+use dns_userspace::kernel::hook::Hook;
 use kxdns_tests::agent::{Agent, PLAIN_COREFILE};
-use kxdns_tests::baseline::{self, TC_REFLECTOR, XDP_REFLECTOR};
+use kxdns_tests::baseline::reflect;
 use kxdns_tests::dns::{Question, Reply};
 use kxdns_tests::ending::run_and_close;
 use kxdns_tests::figures::{lowest_and_median, tell};
-use kxdns_tests::namespace::Namespace;
 use kxdns_tests::node::Node;
 use kxdns_tests::pod::{Pod, PodSpec};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -54,48 +51,8 @@ fn main() -> ExitCode {
     run_and_close(|| run(&Arguments::parse()))
 }
 
-/// Where a program is attached on the node's side of a pod's link.
-#[derive(Clone, Copy)]
-enum Hook {
-    Tcx,
-    GenericXdp,
-}
-
-impl Hook {
-    /// What `--attach` calls it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Tcx => "tcx",
-            Self::GenericXdp => "xdp-generic",
-        }
-    }
-
-    /// Sends what comes in by a link back, for as long as the programs live.
-    fn reflect(self, node: &Namespace, link: &str) -> Result<Ebpf> {
-        let mut programs = baseline::load()?;
-        let name = match self {
-            Self::Tcx => TC_REFLECTOR,
-            Self::GenericXdp => XDP_REFLECTOR,
-        };
-        let program = programs.program_mut(name).context("not in the object")?;
-        let link = CString::new(link)?;
-        match self {
-            Self::Tcx => {
-                let program: &mut SchedClassifier = program.try_into()?;
-                let hook = TcAttach::Tcx {
-                    attach_type: TcAttachType::Ingress,
-                    order: LinkOrder::first(),
-                };
-                node.inside(|| program.attach(link.as_c_str(), hook).map(drop))??;
-            }
-            Self::GenericXdp => {
-                let program: &mut Xdp = program.try_into()?;
-                node.inside(|| program.attach(link.as_c_str(), XdpMode::Skb).map(drop))??;
-            }
-        }
-        Ok(programs)
-    }
-}
+/// Where kxdns and the reflector are attached on the node's side of a pod's link.
+const HOOKS: [Hook; 2] = [Hook::Tcx, Hook::XdpGeneric];
 
 fn run(arguments: &Arguments) -> Result<bool> {
     let program = arguments.kxdns.canonicalize();
@@ -105,7 +62,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
         "nanoseconds from a question to its answer, one at a time, {} questions: lowest / median",
         arguments.questions
     ))?;
-    for hook in [Hook::Tcx, Hook::GenericXdp] {
+    for hook in HOOKS {
         measure_hook(hook, &program, arguments.questions)?;
     }
     Ok(true)
@@ -128,7 +85,7 @@ fn measure_hook(hook: Hook, program: &Path, questions: usize) -> Result<()> {
         hook.name(),
     ];
     let agent = Agent::start_program(program, node.namespace(), PLAIN_COREFILE, &options)?;
-    let _reflector = hook.reflect(node.namespace(), reflected.node_link())?;
+    let _reflector = reflect(node.namespace(), reflected.node_link(), hook)?;
     let [ours, reflected] = [&ours, &reflected].map(open);
     let (ours, reflected) = (ours?, reflected?);
     agent.await_kernel(&ours, &Question::a("web-service.default.svc.cluster.local"))?;
