@@ -35,6 +35,7 @@ pub mod pod;
 pub mod process;
 pub mod program;
 pub mod question;
+pub mod servers;
 pub mod tables;
 pub mod usage;
 pub mod wait;

@@ -10,6 +10,16 @@ pub fn find_peer(name: &str) -> Result<PathBuf> {
     find("KXDNS_PEERS", name)
 }
 
+/// Finds a DNS server that kxdns is measured beside in the folder that `KXDNS_SERVERS` names: unpacked packages.
+pub fn find_server(name: &str) -> Result<PathBuf> {
+    find("KXDNS_SERVERS", &format!("usr/sbin/{name}"))
+}
+
+/// Finds the libraries that those servers are linked to, as far as the system does not have them.
+pub fn find_server_libraries() -> Result<PathBuf> {
+    find("KXDNS_SERVERS", &format!("usr/lib/{}-linux-gnu", env::consts::ARCH))
+}
+
 fn find(variable: &str, name: &str) -> Result<PathBuf> {
     let folder = env::var_os(variable).with_context(|| format!("{variable} does not say where {name} is; {REMEDY}"))?;
     let path = PathBuf::from(folder).join(name);

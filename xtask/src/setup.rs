@@ -9,9 +9,11 @@ mod cargo_install;
 mod fuzzer;
 mod kernels;
 mod lint_tools;
+mod packages;
 mod peers;
 mod programs;
 mod rust;
+mod servers;
 
 use std::path::PathBuf;
 
@@ -33,8 +35,10 @@ pub(crate) enum Need {
     Toolchain,
     /// Programs of the system.
     Programs(&'static [Program]),
-    /// The real control plane and the rivals, as programs in [`peers_folder`].
+    /// The real control plane and CoreDNS, as programs in [`peers_folder`].
     Peers,
+    /// The DNS servers that kxdns is measured beside, in [`servers_folder`].
+    Servers,
     /// The programs that only `lint` runs.
     LintTools,
     /// The program that only `fuzz` runs.
@@ -57,6 +61,7 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
         &[
             Need::Toolchain,
             Need::Peers,
+            Need::Servers,
             Need::LintTools,
             Need::Fuzzer,
             Need::Kernels,
@@ -74,6 +79,7 @@ pub(crate) fn provide(steps: &Steps, needs: &[Need]) -> Result<()> {
             Need::Toolchain => provide_toolchain(steps, &cache)?,
             Need::Programs(programs) => programs::provide(steps, programs)?,
             Need::Peers => peers::provide(steps, &cache)?,
+            Need::Servers => servers::provide(steps, &cache)?,
             Need::LintTools => lint_tools::provide(steps, &cache)?,
             Need::Fuzzer => fuzzer::provide(steps, &cache)?,
             Need::Kernels => kernels::provide(steps, &cache)?,
@@ -91,6 +97,11 @@ fn provide_toolchain(steps: &Steps, cache: &Cache) -> Result<()> {
 /// The folder with the programs `coredns`, `etcd`, `kube-apiserver`, `kube-controller-manager` and `kube-proxy`.
 pub(crate) fn peers_folder() -> Result<PathBuf> {
     peers::folder(&Cache::of_user()?)
+}
+
+/// The folder whose `usr/sbin` has the programs `dnsmasq`, `knotd` and `unbound`.
+pub(crate) fn servers_folder() -> Result<PathBuf> {
+    servers::folder(&Cache::of_user()?)
 }
 
 /// The program `cargo-fuzz`, once it has been provided.

@@ -42,7 +42,8 @@ pub(crate) fn prepare_companion(steps: &Steps, program: &str) -> Result<Command>
 
 fn provide(steps: &Steps, task: &str) -> Result<()> {
     workspace::require_root(task)?;
-    setup::provide(steps, &[Need::Programs(PROGRAMS), Need::Toolchain, Need::Peers])
+    let needs = [Need::Programs(PROGRAMS), Need::Toolchain, Need::Peers, Need::Servers];
+    setup::provide(steps, &needs)
 }
 
 /// Provides and builds what the tests need, and returns the command that runs them.
@@ -61,6 +62,7 @@ fn tell_programs(command: &mut Command) -> Result<()> {
     command
         .env("KXDNS_BIN", workspace::release_program("kxdns"))
         .env("KXDNS_LOOKUPS", workspace::target())
-        .env("KXDNS_PEERS", setup::peers_folder()?);
+        .env("KXDNS_PEERS", setup::peers_folder()?)
+        .env("KXDNS_SERVERS", setup::servers_folder()?);
     Ok(())
 }

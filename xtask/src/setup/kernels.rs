@@ -3,14 +3,13 @@
 //! Each series stands for what clusters run on: 6.1 has no tcx, and veths that lay frames out as they used to until 6.7;
 //! 6.12 has the one and the other. The newest package of a series that apt knows is taken.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::cache::Cache;
-use super::programs;
+use super::{packages, programs};
 use crate::step::{self, Steps};
 
 const SERIES: [&str; 2] = ["6.1", "6.12"];
@@ -101,24 +100,12 @@ fn folder_name(release: &str) -> String {
 }
 
 fn unpack(steps: &Steps, release: &str, folder: &Path) -> Result<()> {
-    let mut download = Command::new("apt-get");
-    download
-        .args(["download", &format!("{PREFIX}{release}")])
-        .current_dir(folder);
-    steps
-        .run(&format!("download Linux {release}"), download)
-        .context("if the package is no longer there, run `apt-get update` and try again")?;
-    let package = only_file(folder)?;
-    let mut extract = Command::new("dpkg-deb");
-    extract.arg("--extract").args([&package, folder]);
-    steps.run(&format!("unpack Linux {release}"), extract)?;
-    fs::remove_file(&package).with_context(|| format!("cannot remove {}", package.display()))
-}
-
-fn only_file(folder: &Path) -> Result<PathBuf> {
-    let mut entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let entry = entries.next().context("apt-get has left no package")?;
-    Ok(entry?.path())
+    packages::unpack(
+        steps,
+        &format!("Linux {release}"),
+        &[format!("{PREFIX}{release}")],
+        folder,
+    )
 }
 
 #[cfg(test)]

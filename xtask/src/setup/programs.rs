@@ -93,7 +93,8 @@ fn find_missing(programs: &[Program]) -> Vec<&Program> {
     programs.iter().filter(|program| !is_on_path(program.name)).collect()
 }
 
-fn is_on_path(program: &str) -> bool {
+/// Whether a shell would find it.
+pub(super) fn is_on_path(program: &str) -> bool {
     find_on_path(program).is_some()
 }
 
