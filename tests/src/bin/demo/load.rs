@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use kxdns_tests::dns::Question;
 use kxdns_tests::figures::readable;
-use kxdns_tests::load::run_load;
+use kxdns_tests::load::{Arrival, Case, Client, Load};
 
 use crate::page::Page;
 use crate::stage::{KUBE_DNS, Stage, WEB_SERVICE, WEB_SERVICE_NAME};
 
-const OUTSTANDING: u16 = 32;
+const OUTSTANDING: usize = 32;
 const ROUND: Duration = Duration::from_millis(1500);
 
 /// Runs the load against each way to answer and prints a table.
@@ -38,9 +39,18 @@ pub(crate) fn compare(page: &Page, stage: &Stage, program: &Path) -> Result<()> 
 }
 
 fn measure(stage: &Stage, title: &str) -> Result<String> {
-    let socket = stage.test.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;
-    let many = run_load(&socket, WEB_SERVICE_NAME, WEB_SERVICE, OUTSTANDING, ROUND)?;
-    let single = run_load(&socket, WEB_SERVICE_NAME, WEB_SERVICE, 1, ROUND)?;
+    let server = SocketAddr::from((KUBE_DNS, 53));
+    let clients = [Client::open(stage.test.namespace(), server, 1, None)?];
+    let cases = [Case::addresses(&Question::a(WEB_SERVICE_NAME), &[WEB_SERVICE.into()])?];
+    let run = |outstanding| {
+        let load = Load {
+            cases: &cases,
+            arrival: Arrival::Closed(outstanding),
+            duration: ROUND,
+        };
+        load.run_rightly(&clients)
+    };
+    let (many, single) = (run(OUTSTANDING)?, run(1)?);
     let (p50, p99) = (readable(single.percentile(0.5)), readable(single.percentile(0.99)));
     let lost = many.lost + single.lost;
     Ok(format!(
