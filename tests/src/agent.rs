@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use dns_userspace::kernel::hook::Hook;
+use rustix::process::Pid;
 
 use crate::dns::{Question, Reply, ask, await_reply};
 use crate::metrics::{KERNEL_ANSWERS, KERNEL_PASSES, Metrics};
@@ -92,6 +93,11 @@ impl<'a> Agent<'a> {
     /// Reads the agent's metrics.
     pub fn metrics(&self) -> Result<Metrics> {
         Metrics::scrape(self.node, METRICS)
+    }
+
+    /// The agent's process.
+    pub fn pid(&self) -> Result<Pid> {
+        self.process.pid()
     }
 
     /// What the agent has said so far.

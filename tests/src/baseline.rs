@@ -20,11 +20,13 @@ pub const TC: &str = "empty_tc";
 /// The names of the programs that send queries over IPv4 back.
 const XDP_REFLECTOR: &str = "xdp_reflector";
 const TC_REFLECTOR: &str = "tc_reflector";
+/// The same for native XDP on a veth, whose other end takes what is redirected by its own NAPI alone, and nothing of XDP_TX.
+const XDP_VETH_REFLECTOR: &str = "xdp_veth_reflector";
 
 /// Loads all of them.
 pub fn load() -> Result<Ebpf> {
     let mut ebpf = Ebpf::load(&object()?)?;
-    for name in [XDP, XDP_REFLECTOR] {
+    for name in [XDP, XDP_REFLECTOR, XDP_VETH_REFLECTOR] {
         let program = ebpf.program_mut(name).context("not in the object")?;
         <&mut Xdp>::try_from(program)?.load()?;
     }
@@ -40,7 +42,8 @@ pub fn reflect(node: &Namespace, link: &str, hook: Hook) -> Result<Ebpf> {
     let mut programs = load()?;
     let name = match hook {
         Hook::Tcx | Hook::Clsact => TC_REFLECTOR,
-        Hook::XdpGeneric | Hook::XdpNative => XDP_REFLECTOR,
+        Hook::XdpGeneric => XDP_REFLECTOR,
+        Hook::XdpNative => XDP_VETH_REFLECTOR,
     };
     if hook == Hook::Clsact {
         node.run("tc", ["qdisc", "add", "dev", link, "clsact"])?;
@@ -106,8 +109,9 @@ const TC_ACT_UNSPEC: i32 = -1;
 const XDP_DATA: [i16; 2] = [0, 4];
 /// The same in `struct __sk_buff`.
 const TC_DATA: [i16; 2] = [76, 80];
-/// Offset in `struct __sk_buff`.
-const IFINDEX: i16 = 40;
+/// Offsets in them of the number of the device.
+const XDP_IFINDEX: i16 = 12;
+const TC_IFINDEX: i16 = 40;
 
 const RETURN: Instruction = (EXIT, 0, 0, 0, 0);
 
@@ -115,13 +119,17 @@ const RETURN: Instruction = (EXIT, 0, 0, 0, 0);
 const HEADERS: i32 = 14 + 20 + 8 + 12;
 
 /// Where the frame ends up: back out of the device that it came in by.
-const XDP_SEND: [Instruction; 2] = [(SET, 0, 0, 0, XDP_TX), RETURN];
-const TC_SEND: [Instruction; 4] = [
-    (LOAD_4, 1, 6, IFINDEX, 0),
-    (SET, 2, 0, 0, 0),
-    (CALL, 0, 0, 0, REDIRECT),
-    RETURN,
-];
+const TRANSMIT: [Instruction; 2] = [(SET, 0, 0, 0, XDP_TX), RETURN];
+
+/// The same by the device's number, which a context has at this offset.
+const fn redirect(ifindex: i16) -> [Instruction; 4] {
+    [
+        (LOAD_4, 1, 6, ifindex, 0),
+        (SET, 2, 0, 0, 0),
+        (CALL, 0, 0, 0, REDIRECT),
+        RETURN,
+    ]
+}
 
 /// Makes the program that sends queries back, given where a context says where the frame is, what sends it, and the action
 /// for all else.
@@ -138,9 +146,9 @@ fn reflector([data, data_end]: [i16; 2], send: &[Instruction], pass: i32) -> Vec
     code
 }
 
-/// Swaps the addresses and the ports, and says that this is a reply. No checksum notices the first, and what is sent from a
-/// socket over a veth has none yet that would notice the last. All jumps lead to where the frame is left alone.
-const REFLECT: [Instruction; 28] = [
+/// Swaps the addresses and the ports, says that this is a reply, and that it has no checksum: native XDP forgets that one
+/// was still due. All jumps lead to where the frame is left alone.
+const REFLECT: [Instruction; 30] = [
     (MOVE, 4, 2, 0, 0),
     (ADD, 4, 0, 0, HEADERS),
     (JUMP_IF_GREATER, 4, 3, 0, 0),
@@ -173,6 +181,8 @@ const REFLECT: [Instruction; 28] = [
     (LOAD_1, 3, 2, 44, 0),
     (OR, 3, 0, 0, 0x80),
     (STORE_1, 2, 3, 44, 0),
+    (SET, 3, 0, 0, 0),
+    (STORE_2, 2, 3, 40, 0),
 ];
 
 fn object() -> Result<Vec<u8>> {
@@ -182,8 +192,17 @@ fn object() -> Result<Vec<u8>> {
     let programs = [
         ("xdp", XDP, vec![(SET, 0, 0, 0, XDP_PASS), RETURN]),
         ("classifier", TC, vec![(SET, 0, 0, 0, TC_ACT_UNSPEC), RETURN]),
-        ("xdp", XDP_REFLECTOR, reflector(XDP_DATA, &XDP_SEND, XDP_PASS)),
-        ("classifier", TC_REFLECTOR, reflector(TC_DATA, &TC_SEND, TC_ACT_UNSPEC)),
+        ("xdp", XDP_REFLECTOR, reflector(XDP_DATA, &TRANSMIT, XDP_PASS)),
+        (
+            "xdp",
+            XDP_VETH_REFLECTOR,
+            reflector(XDP_DATA, &redirect(XDP_IFINDEX), XDP_PASS),
+        ),
+        (
+            "classifier",
+            TC_REFLECTOR,
+            reflector(TC_DATA, &redirect(TC_IFINDEX), TC_ACT_UNSPEC),
+        ),
     ];
     for (section, name, instructions) in programs {
         let section = object.add_section(vec![], section.into(), SectionKind::Text);

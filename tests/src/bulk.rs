@@ -1,4 +1,4 @@
-//! Bulk TCP from a pod to its node by iperf3: what the programs must not slow down.
+//! Bulk TCP between a pod and its node by iperf3: what the programs must not slow down.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,6 +18,24 @@ pub struct BulkServer {
     _process: Process,
 }
 
+/// Which way data go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the pod to the node.
+    Out,
+    /// From the node to the pod.
+    In,
+}
+
+/// How much is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// What goes within so many seconds: whole ones, as iperf3 takes a part of one for none, and none for no end.
+    Seconds(u64),
+    /// So many bytes.
+    Bytes(u64),
+}
+
 impl BulkServer {
     /// Starts the server and waits until it listens.
     pub fn start(node: &Node) -> Result<BulkServer> {
@@ -33,19 +51,17 @@ impl BulkServer {
         Ok(BulkServer { _process: process })
     }
 
-    /// Sends from the pod for this many seconds and returns the bits per second that arrived.
-    pub fn measure(&self, pod: &Pod, seconds: f64) -> Result<f64> {
-        let server = NODE_IPV4.to_string();
-        let arguments = [
-            "--client",
-            &server,
-            "--port",
-            &PORT.to_string(),
-            "--time",
-            &seconds.to_string(),
-            "--json",
-        ];
-        let report: serde_json::Value = serde_json::from_str(&pod.namespace().run("iperf3", arguments)?)?;
+    /// Sends so much between the pod and the node and returns the bits per second that arrived.
+    pub fn measure(&self, pod: &Pod, direction: Direction, amount: Amount) -> Result<f64> {
+        let (option, number) = match amount {
+            Amount::Seconds(seconds) => ("--time", seconds),
+            Amount::Bytes(bytes) => ("--bytes", bytes),
+        };
+        let (server, port, number) = (NODE_IPV4.to_string(), PORT.to_string(), number.to_string());
+        let arguments = ["--client", &server, "--port", &port, "--json", option, &number];
+        let reverse = (direction == Direction::In).then_some("--reverse");
+        let report = pod.namespace().run("iperf3", arguments.into_iter().chain(reverse))?;
+        let report: serde_json::Value = serde_json::from_str(&report)?;
         report["end"]["sum_received"]["bits_per_second"]
             .as_f64()
             .context("iperf3 reports no rate")

@@ -44,18 +44,78 @@ pub fn reset_peak(pid: Pid) -> Result<()> {
 /// The memory of the BPF maps and programs that a process holds open, in bytes. It is the kernel's, so no part of what
 /// is resident.
 pub fn kernel_memory(pid: Pid) -> Result<u64> {
-    let folder = path(pid, "fdinfo");
-    let mut total = 0;
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))? {
-        // A descriptor may be closed meanwhile.
-        let text = fs::read_to_string(entry?.path()).unwrap_or_default();
-        total += text.lines().find_map(read_lock).unwrap_or(0);
-    }
-    Ok(total)
+    let locked = descriptors(pid)?
+        .iter()
+        .filter_map(|text| field(text, "memlock:"))
+        .sum();
+    Ok(locked)
 }
 
-fn read_lock(line: &str) -> Option<u64> {
-    line.strip_prefix("memlock:")?.trim().parse().ok()
+/// How often BPF programs have run, and for how long, while the kernel was told to count that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// How often.
+    pub count: u64,
+    /// How long, all runs together.
+    pub time: Duration,
+}
+
+/// The runs of all programs that a process holds open.
+pub fn program_runs(pid: Pid) -> Result<Runs> {
+    let mut runs = Runs::default();
+    let mut seen = Vec::new();
+    for text in descriptors(pid)? {
+        // A program may be open more than once.
+        let id = field(&text, "prog_id:");
+        if let Some(id) = id.filter(|id| !seen.contains(id)) {
+            seen.push(id);
+            runs.count += field(&text, "run_cnt:").unwrap_or(0);
+            runs.time += Duration::from_nanos(field(&text, "run_time_ns:").unwrap_or(0));
+        }
+    }
+    Ok(runs)
+}
+
+/// The processor time of all processors since the machine started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MachineTime {
+    /// In softirqs: most of what the network costs.
+    pub softirqs: Duration,
+    /// In all that is not idle.
+    pub busy: Duration,
+}
+
+/// What the machine's processors have done (see proc_stat(5)).
+pub fn machine() -> Result<MachineTime> {
+    let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
+    read_machine(&stat).context("no processors in /proc/stat")
+}
+
+fn read_machine(stat: &str) -> Option<MachineTime> {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
+    let [user, nice, system, _idle, _iowait, irq, softirq, ..] = ticks[..] else {
+        return None;
+    };
+    let time = |ticks: u64| Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64);
+    Some(MachineTime {
+        softirqs: time(softirq),
+        busy: time(user + nice + system + irq + softirq),
+    })
+}
+
+/// What `/proc` says of each descriptor of a process. One may be closed meanwhile.
+fn descriptors(pid: Pid) -> Result<Vec<String>> {
+    let folder = path(pid, "fdinfo");
+    let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))?;
+    entries
+        .map(|entry| Ok(fs::read_to_string(entry?.path()).unwrap_or_default()))
+        .collect()
+}
+
+fn field(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.trim().parse().ok()
 }
 
 fn read(pid: Pid, file: &str) -> Result<String> {
@@ -103,9 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_of_a_map_is_told_in_bytes() {
-        assert_eq!(read_lock("memlock:\t8192"), Some(8192));
-        assert_eq!(read_lock("map_type:\t2"), None);
+    fn a_descriptor_of_a_map_or_a_program_tells_numbers() {
+        let text = "map_type:\t2\nmemlock:\t8192\n";
+        assert_eq!(field(text, "memlock:"), Some(8192));
+        assert_eq!(field(text, "run_cnt:"), None);
+    }
+
+    #[test]
+    fn the_machine_is_busy_with_all_but_idling_and_waiting() {
+        let ticks = clock_ticks_per_second();
+        let stat = format!("cpu  {ticks} 0 {ticks} 999 999 0 {ticks} 0 0 0\ncpu0 1 1 1 1 1 1 1 0 0 0\n");
+        let machine = read_machine(&stat).map(|machine| (machine.softirqs, machine.busy));
+        assert_eq!(machine, Some((Duration::from_secs(1), Duration::from_secs(3))));
     }
 
     #[test]

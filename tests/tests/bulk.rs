@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
 use kxdns_tests::agent::{Agent, PLAIN_COREFILE};
-use kxdns_tests::bulk::BulkServer;
+use kxdns_tests::bulk::{Amount, BulkServer, Direction};
 use kxdns_tests::dns::Question;
 use kxdns_tests::figures::{percentile, tell};
 use kxdns_tests::node::Node;
@@ -15,7 +15,7 @@ const MANIFESTS: &str = "/run/manifests";
 const KUBE_DNS_MANIFEST: &str = "{apiVersion: v1, kind: Service, metadata: {namespace: kube-system, name: kube-dns}, \
      spec: {clusterIP: 10.96.0.10, ports: [{port: 53, protocol: UDP}]}}";
 const ROUNDS: usize = 5;
-const SECONDS: f64 = 1.0;
+const SECONDS: u64 = 1;
 /// Rounds of the same thing differ by up to 30 % on a small machine; native XDP loses about 70 %.
 const FLOOR: f64 = 0.7;
 
@@ -53,7 +53,7 @@ fn measure(node: &Node, pod: &Pod, server: &BulkServer, hook: &str) -> Result<f6
         let socket = pod.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;
         agent.await_kernel(&socket, &Question::a("kube-dns.kube-system.svc.cluster.local"))?;
     }
-    let rate = server.measure(pod, SECONDS)?;
+    let rate = server.measure(pod, Direction::Out, Amount::Seconds(SECONDS))?;
     agent.stop()?;
     Ok(rate)
 }

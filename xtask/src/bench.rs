@@ -1,91 +1,73 @@
 //! `cargo xtask bench`: what kxdns costs and gains. The measuring itself is in the package of the tests.
 
-use anyhow::Result;
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use std::process::Command;
 
-use crate::setup::{self, Need};
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
 use crate::step::{self, Steps};
 use crate::{build, test, workspace};
 
-/// What can be measured.
-#[derive(Subcommand)]
-pub(crate) enum Benchmark {
-    /// The BPF programs alone, by test runs: nanoseconds and verified instructions of each.
+/// What is measured, and how long.
+#[derive(Args)]
+pub(crate) struct Benchmarks {
+    /// What is measured; all of it unless some is named.
+    #[arg(value_name = "NAME")]
+    names: Vec<Name>,
+    /// Everything once, in less than three minutes: shows that it works, not how fast.
+    #[arg(long)]
+    quick: bool,
+    /// Figures to publish, in about forty minutes.
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
+    /// Where the page, the pictures and the samples are written [default: target/bench].
+    #[arg(long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+}
+
+/// A benchmark.
+#[derive(Clone, Copy, ValueEnum)]
+enum Name {
+    /// The BPF programs alone, by test runs: time and instructions of each.
     Program,
-    /// What a pod waits for the kernel's answer, one question at a time, beside a program that sends questions back: by tcx
-    /// and by generic XDP.
+    /// A pod's questions over a veth, beside a program at the same hook that sends them back.
     Pod,
-    /// A large cluster on a real API server, beside CoreDNS: the first sync, memory, a relist, changes of endpoints.
-    ///
-    /// Takes about seven minutes.
-    Scale(Size),
-    /// The lookups of a pod by the resolvers of glibc and musl, with a search list and `ndots:5`, with and without kxdns.
-    ///
-    /// Tells what the kernel answers, what leaves the node, and how long a lookup takes. Takes about two minutes.
-    Workload(Lookups),
+    /// The same load against CoreDNS in three places, unbound, dnsmasq, Knot DNS, and kxdns in its own.
+    Rivals,
+    /// Lookups by the resolvers of glibc and musl, with a search list and `ndots:5`, with and without kxdns.
+    Workload,
+    /// Large clusters on a real API server: first sync, memory, a relist, how fast changes get through.
+    Scale,
+    /// What the pod's other traffic pays for each hook.
+    Neighbours,
 }
 
-/// How much is looked up. What is not given is as the program itself has it.
-#[derive(Args)]
-pub(crate) struct Lookups {
-    /// How many names each resolver looks up in a round.
-    #[arg(long, value_name = "N")]
-    lookups: Option<usize>,
-    /// How many rounds there are, each without kxdns and then with it.
-    #[arg(long, value_name = "N")]
-    rounds: Option<usize>,
+impl Benchmarks {
+    /// All of them, each for a moment.
+    pub(crate) const QUICK: Self = Self {
+        names: Vec::new(),
+        quick: true,
+        full: false,
+        output: None,
+    };
 }
 
-/// How large the cluster is.
-#[derive(Args)]
-pub(crate) struct Size {
-    /// How many Services there are; half of them are headless.
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    services: usize,
-    /// How many endpoints there are, evenly distributed over the Services.
-    #[arg(long, value_name = "N", default_value_t = 150_000)]
-    endpoints: usize,
+/// Measures.
+pub(crate) fn run(steps: &Steps, benchmarks: &Benchmarks) -> Result<()> {
+    step::become_program(prepare(steps, benchmarks)?)
 }
 
-/// Measures `benchmark`.
-pub(crate) fn run(steps: &Steps, benchmark: &Benchmark) -> Result<()> {
-    match benchmark {
-        Benchmark::Program => measure_program(steps),
-        Benchmark::Pod => measure_pod(steps),
-        Benchmark::Scale(size) => measure_scale(steps, size),
-        Benchmark::Workload(lookups) => measure_workload(steps, lookups),
-    }
-}
-
-fn measure_program(steps: &Steps) -> Result<()> {
-    workspace::require_root("bench program")?;
-    setup::provide(steps, &[Need::Toolchain])?;
-    step::become_program(build::build_companion(steps, "bench-program")?)
-}
-
-fn measure_pod(steps: &Steps) -> Result<()> {
-    workspace::require_root("bench pod")?;
-    setup::provide(steps, &[Need::Programs(test::PROGRAMS), Need::Toolchain])?;
-    step::become_program(build::build_companion(steps, "bench-pod")?)
-}
-
-fn measure_scale(steps: &Steps, size: &Size) -> Result<()> {
-    workspace::require_root("bench scale")?;
-    setup::provide(steps, &[Need::Programs(test::PROGRAMS), Need::Toolchain, Need::Peers])?;
-    let mut command = build::build_companion(steps, "bench-scale")?;
-    command
-        .env("KXDNS_PEERS", setup::peers_folder()?)
-        .args(["--services", &size.services.to_string()])
-        .args(["--endpoints", &size.endpoints.to_string()]);
-    step::become_program(command)
-}
-
-fn measure_workload(steps: &Steps, lookups: &Lookups) -> Result<()> {
-    workspace::require_root("bench workload")?;
-    let mut command = test::prepare_companion(steps, "bench-workload")?;
+/// Provides and builds what the benchmarks need, and returns the command that runs them.
+pub(crate) fn prepare(steps: &Steps, benchmarks: &Benchmarks) -> Result<Command> {
+    let mut command = test::prepare_companion(steps, "bench")?;
     build::build_lookups(steps)?;
-    for (option, value) in [("--lookups", lookups.lookups), ("--rounds", lookups.rounds)] {
-        command.args(value.map(|value| format!("{option}={value}")));
-    }
-    step::become_program(command)
+    let names = benchmarks.names.iter().filter_map(Name::to_possible_value);
+    command.args(names.map(|name| name.get_name().to_owned()));
+    command.args(benchmarks.quick.then_some("--quick"));
+    command.args(benchmarks.full.then_some("--full"));
+    let output = benchmarks.output.clone();
+    let output = output.unwrap_or_else(|| workspace::target().join("bench"));
+    command.arg("--output").arg(output);
+    Ok(command)
 }

@@ -5,9 +5,9 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::step::Steps;
-use crate::{demo, kernels, lint, test, workspace};
+use crate::{bench, demo, kernels, lint, test, workspace};
 
-/// Runs lint, the tests here and on other kernels, and the demo, and stops at the first that fails.
+/// Runs lint, the tests here and on other kernels, the demo and every benchmark for a moment, and stops at the first that fails.
 pub(crate) fn run(steps: &Steps) -> Result<()> {
     workspace::require_root("ci")?;
     let mut times = Vec::new();
@@ -21,6 +21,9 @@ pub(crate) fn run(steps: &Steps) -> Result<()> {
     stage("test", &|| steps.show("run the tests", test::prepare(steps, &[])?))?;
     stage("kernels", &|| kernels::run(steps))?;
     stage("demo", &|| steps.show("show the demo", demo::prepare(steps)?))?;
+    stage("bench", &|| {
+        steps.show("run the benchmarks", bench::prepare(steps, &bench::Benchmarks::QUICK)?)
+    })?;
     steps.say(&format!("all passed: {}", times.join(", ")));
     Ok(())
 }

@@ -45,8 +45,9 @@ enum Task {
     /// Installs everything that the other commands need; each also brings its own part by itself.
     ///
     /// Rust components by rustup, bpf-linker and the lint tools by `cargo install`, the control plane and the rivals
-    /// that the tests run by `go build`, programs by apt-get (as root). What is built goes to `$XDG_CACHE_HOME/kxdns`
-    /// (`~/.cache/kxdns` by default), keyed by version, so that further clones share it.
+    /// that the tests run by `go build` or out of Debian's packages, programs by apt-get (as root). What is built or
+    /// unpacked goes to `$XDG_CACHE_HOME/kxdns` (`~/.cache/kxdns` by default), keyed by version, so that further clones
+    /// share it.
     Setup,
     /// Builds the agent, with the BPF programs inside, as `target/release/kxdns`.
     Build,
@@ -71,11 +72,8 @@ enum Task {
     },
     /// Sends kxdns and CoreDNS the same hostile messages, as root.
     Hostile(hostile::Messages),
-    /// Measures, as root.
-    Bench {
-        #[command(subcommand)]
-        benchmark: bench::Benchmark,
-    },
+    /// Measures kxdns beside what it is compared with, as root, and writes a page with pictures of it.
+    Bench(bench::Benchmarks),
     /// Asks kxdns and a running CoreDNS the same about random clusters, as root, and fails if their replies differ.
     Differential {
         #[command(flatten)]
@@ -119,7 +117,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Test { arguments, .. } => test::run(&steps, &arguments),
         Task::Demo { keep } => demo::run(&steps, keep),
         Task::Hostile(messages) => hostile::run(&steps, &messages),
-        Task::Bench { benchmark } => bench::run(&steps, &benchmark),
+        Task::Bench(benchmarks) => bench::run(&steps, &benchmarks),
         Task::Differential { scope } => differential::run(&steps, &scope),
         Task::Truth { scope } => truth::run(&steps, &scope),
         Task::Fuzz { target, seconds } => fuzz::run(&steps, target.as_deref(), seconds),

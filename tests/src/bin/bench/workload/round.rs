@@ -1,6 +1,8 @@
-//! One resolver's lookups, checked and counted.
+//! One resolver's lookups in all pods, checked and counted.
 
 use std::net::IpAddr;
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -8,9 +10,10 @@ use dns_ebpf::outcome::Pass;
 use kxdns_tests::agent::Agent;
 use kxdns_tests::metrics::{KERNEL_ANSWERS, KERNEL_PASSES, Metrics};
 use kxdns_tests::peers::find_lookup;
+use kxdns_tests::pod::Pod;
 
-use crate::mix::Entry;
-use crate::stage::Stage;
+use super::mix::Entry;
+use super::stage::Stage;
 
 /// A C library whose resolver looks names up.
 #[derive(Clone, Copy)]
@@ -85,29 +88,42 @@ fn count(metrics: &Metrics, name: &str, labels: &[(&str, &str)]) -> u64 {
 }
 
 impl Stage {
-    /// Lets this C library's resolver look the names up, one after the other.
+    /// Lets this C library's resolver look the names up in every pod, one after the other in each.
     pub(crate) fn look_up(&self, library: Library, entries: &[Entry], agent: Option<&Agent<'_>>) -> Result<Round> {
         let program = find_lookup(library.target)?;
         let names = entries.iter().map(|entry| entry.name).collect::<Vec<_>>().join("\n");
         let (left, seen) = (self.left()?, Seen::read(agent)?);
-        let output = self.client.namespace().feed(&program.to_string_lossy(), &[], &names)?;
+        let look_up = |pod: &Pod| pod.namespace().feed(&program.to_string_lossy(), &[], &names);
+        let outputs: Vec<_> = thread::scope(|scope| {
+            let pods: Vec<_> = self.pods.iter().map(|pod| scope.spawn(move || look_up(pod))).collect();
+            let results = pods.into_iter().map(|pod| pod.join());
+            results
+                .map(|output| output.unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect::<Result<_>>()
+        })?;
         let mut round = Round {
             left: self.left()? - left,
             kernel: Seen::read(agent)?.since(seen),
             times: [vec![], vec![]],
             wrong: Vec::new(),
         };
-        ensure!(output.lines().count() == entries.len(), "{}: {output}", library.name);
-        for (entry, line) in entries.iter().zip(output.lines()) {
-            round
-                .take(entry, line)
-                .with_context(|| format!("{}: {line}", library.name))?;
+        for output in outputs {
+            ensure!(output.lines().count() == entries.len(), "{}: {output}", library.name);
+            for (entry, line) in entries.iter().zip(output.lines()) {
+                let taken = round.take(entry, line);
+                taken.with_context(|| format!("{}: {line}", library.name))?;
+            }
         }
         Ok(round)
     }
 }
 
 impl Round {
+    /// How many lookups there were.
+    pub(crate) fn lookups(&self) -> usize {
+        self.times.iter().map(Vec::len).sum()
+    }
+
     /// Takes what a lookup came to: nanoseconds and addresses.
     fn take(&mut self, entry: &Entry, line: &str) -> Result<()> {
         let mut words = line.split(' ');

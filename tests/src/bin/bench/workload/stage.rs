@@ -1,9 +1,10 @@
-//! A node with a pod and kube-proxy, CoreDNS on another, and what the names of the mix stand for.
+//! A node with pods and kube-proxy, CoreDNS on another, and what the names of the mix stand for.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
+use dns_userspace::kernel::hook::Hook;
 use k8s_openapi::api::core::v1::{Namespace as KubernetesNamespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
@@ -19,8 +20,12 @@ use kxdns_tests::pod::{Pod, PodSpec};
 use kxdns_tests::process::Process;
 use serde_json::json;
 
-use crate::mix::{CART, MIX, WEB};
+use super::mix::{CART, MIX, WEB};
 
+/// How many pods look names up at once.
+const PODS: u8 = 8;
+/// Their links, and those to the control plane and to the other node.
+const LINKS: usize = PODS as usize + 2;
 const KUBE_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 const COREDNS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 /// The link to the other node.
@@ -35,7 +40,7 @@ const RESOLV_CONF: &str = "nameserver 10.96.0.10\n\
 
 /// The stage. Dropping it ends all that runs on it.
 pub(crate) struct Stage {
-    pub(crate) client: Pod,
+    pub(crate) pods: Vec<Pod>,
     cluster: Cluster,
     _others: (Process, Process, Namespace),
     node: Node,
@@ -54,24 +59,32 @@ impl Stage {
             corefile(&format!("kubeconfig {kubeconfig}")) + ".:1053 {\n    file /run/upstream/zone .\n}\n"
         })?;
         let kube_proxy = start_kube_proxy(&cluster, &node, KUBE_DNS)?;
-        let client = node.add_pod(&PodSpec::new("client", 5))?;
-        client.namespace().set_resolv_conf(RESOLV_CONF)?;
+        let pod = |number: u8| -> Result<Pod> {
+            let pod = node.add_pod(&PodSpec::new(&format!("client-{number}"), number + 5))?;
+            pod.namespace().set_resolv_conf(RESOLV_CONF)?;
+            Ok(pod)
+        };
+        let pods = (0..PODS).map(pod).collect::<Result<_>>()?;
         node.namespace().feed("nft", &["-f", "-"], COUNTER)?;
         Ok(Stage {
-            client,
+            pods,
             cluster,
             _others: (coredns, kube_proxy, other),
             node,
         })
     }
 
-    /// Starts kxdns beside CoreDNS, and returns once the kernel answers the pod.
+    /// Starts kxdns beside CoreDNS, and returns once the kernel answers every pod.
     pub(crate) fn start_agent(&self) -> Result<Agent<'_>> {
         let node = self.node.namespace();
         let kubeconfig = self.cluster.write_kubeconfig(node, User::Agent)?;
-        let agent = Agent::start(node, &corefile(""), &["--kernel-only", "--kubeconfig", &kubeconfig])?;
+        let mut agent = Agent::start(node, &corefile(""), &["--kernel-only", "--kubeconfig", &kubeconfig])?;
         let question = Question::a("web.default.svc.cluster.local");
-        agent.await_first_answer(self.client.namespace(), SocketAddr::from((KUBE_DNS, 53)), &question)?;
+        agent.await_attached(Hook::Tcx, LINKS)?;
+        let server = SocketAddr::from((KUBE_DNS, 53));
+        self.pods
+            .iter()
+            .try_for_each(|pod| agent.await_first_answer(pod.namespace(), server, &question))?;
         Ok(agent)
     }
 

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Service;
@@ -13,12 +12,12 @@ use kube::{Api, Client};
 use kxdns_tests::cluster::Cluster;
 use tokio::task::JoinSet;
 
-use crate::names::{NAMESPACES, namespace_name};
-use crate::population::Population;
-use crate::report::progress;
+use super::names::{NAMESPACES, is_headless, namespace_name};
+use super::population::Population;
+use super::slices::Slice;
+use super::stage::Stage;
 
 const TASKS: usize = 48;
-const TOLD_EVERY: usize = 500;
 
 /// Creates all Namespaces.
 pub(crate) fn create_namespaces(cluster: &Cluster) -> Result<()> {
@@ -38,26 +37,25 @@ pub(crate) fn create_namespaces(cluster: &Cluster) -> Result<()> {
 }
 
 /// Creates the Services of these numbers with their EndpointSlices.
-pub(crate) fn create_services(cluster: &Cluster, population: Population, numbers: Range<usize>) -> Result<()> {
-    let start = Instant::now();
-    let count = numbers.len();
-    let filling = async |client: Client| {
+pub(crate) fn create_services(stage: &Stage, population: Population, numbers: Range<usize>) -> Result<()> {
+    stage.cluster.run(async |client| {
+        let slices = Arc::clone(&stage.slices);
         create_all(numbers, move |number| {
-            let client = client.clone();
-            async move { create_service(client, population, number).await.map(drop) }
+            let (client, slices) = (client.clone(), Arc::clone(&slices));
+            async move {
+                let slice = create_service(client, population, number).await?;
+                if is_headless(number) {
+                    slices.add(slice);
+                }
+                Ok(())
+            }
         })
         .await
-    };
-    cluster.run(filling)?;
-    progress(&format!(
-        "{count} Services filled in within {:.1} s",
-        start.elapsed().as_secs_f64()
-    ));
-    Ok(())
+    })
 }
 
 /// Creates a Service and its EndpointSlice, which is returned.
-pub(crate) async fn create_service(client: Client, population: Population, number: usize) -> Result<EndpointSlice> {
+pub(crate) async fn create_service(client: Client, population: Population, number: usize) -> Result<Slice> {
     let namespace = namespace_name(number);
     let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
     let service = services
@@ -66,7 +64,8 @@ pub(crate) async fn create_service(client: Client, population: Population, numbe
         .context("a Service")?;
     let slices: Api<EndpointSlice> = Api::namespaced(client, &namespace);
     let slice = population.slice(number, &service)?;
-    slices.create(&params(), &slice).await.context("an EndpointSlice")
+    let slice = slices.create(&params(), &slice).await.context("an EndpointSlice")?;
+    Ok(Slice::new(number, slice))
 }
 
 /// Calls `create` for every number, [`TASKS`] at a time, and fails with the first that fails.
@@ -84,9 +83,6 @@ where
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= end {
                     return anyhow::Ok(());
-                }
-                if number % TOLD_EVERY == TOLD_EVERY - 1 {
-                    progress(&format!("filling: {} of {end}", number + 1));
                 }
                 create(number).await?;
             }

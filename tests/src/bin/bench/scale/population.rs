@@ -1,7 +1,7 @@
 //! The objects of a large cluster, made from numbers: the same each time, and as users and controllers would write them.
 //!
 //! Every second Service is headless, every twentieth a StatefulSet's, whose pods have hostnames; of fifty endpoints one is
-//! not ready. The endpoints of a Service stand in one EndpointSlice.
+//! not ready. The endpoints of a Service stand in one EndpointSlice, and their addresses fit into one datagram.
 
 use std::ops::Range;
 
@@ -11,8 +11,9 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kxdns_tests::cluster::object;
 use serde_json::{Value, json};
 
-use crate::names::{is_headless, namespace_name, pod_address, service_name, slice_name};
+use super::names::{is_headless, namespace_name, pod_address, service_name, slice_name};
 
+const ENDPOINTS_OF_A_SERVICE: usize = 15;
 const NODES: usize = 300;
 const ZONES: usize = 3;
 const NOT_READY_ONE_OF: usize = 50;
@@ -26,6 +27,20 @@ pub(crate) struct Population {
 }
 
 impl Population {
+    /// So many Services and what endpoints go with them: those of a Service are the same however many there are.
+    pub(crate) fn new(services: usize) -> Self {
+        Self {
+            services,
+            endpoints: services * ENDPOINTS_OF_A_SERVICE,
+        }
+    }
+
+    /// What it is called in a table.
+    pub(crate) fn name(self) -> String {
+        let [services, endpoints] = [self.services, self.endpoints].map(grouped);
+        format!("{services} Services, {endpoints} endpoints")
+    }
+
     /// The Namespace of this number.
     pub(crate) fn namespace(number: usize) -> Result<Namespace> {
         object(json!({"metadata": {"name": namespace_name(number), "labels": {"team": format!("{number}")}}}))
@@ -60,13 +75,8 @@ impl Population {
     }
 
     /// How many endpoints the Services before this one have.
-    pub(crate) fn first_endpoint_of(self, service: usize) -> usize {
+    fn first_endpoint_of(self, service: usize) -> usize {
         service * self.endpoints / self.services
-    }
-
-    /// A headless Service for any number; of two Services or more, one is headless.
-    pub(crate) fn headless(self, number: usize) -> usize {
-        (number * 2 + 1) % (self.services - self.services % 2)
     }
 
     /// The last headless Service.
@@ -77,6 +87,14 @@ impl Population {
     /// A headless Service that is not there at first, for any number.
     pub(crate) fn headless_beyond(self, number: usize) -> usize {
         self.last_headless() + 2 * (number + 1)
+    }
+}
+
+/// A number with commas between its thousands.
+pub(crate) fn grouped(number: usize) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
     }
 }
 
@@ -220,13 +238,24 @@ mod tests {
     }
 
     #[test]
-    fn any_number_leads_to_a_headless_service_of_the_population() {
+    fn a_cluster_that_has_grown_has_what_it_had() -> Result<()> {
+        let (small, large) = (Population::new(10), Population::new(1_000));
+        for number in 0..small.services {
+            let service = Population::service(number)?;
+            assert_eq!(small.slice(number, &service)?, large.slice(number, &service)?);
+        }
+        assert_eq!(large.name(), "1,000 Services, 15,000 endpoints");
+        Ok(())
+    }
+
+    #[test]
+    fn beyond_the_last_headless_service_come_others() {
         for services in 2..9 {
             let population = Population { services, endpoints: 9 };
+            assert!(population.last_headless() < services && is_headless(population.last_headless()));
             for number in 0..20 {
-                let service = population.headless(number);
-                assert!(is_headless(service) && is_headless(population.headless_beyond(number)));
-                assert!(service < services);
+                let beyond = population.headless_beyond(number);
+                assert!(is_headless(beyond) && beyond >= services);
             }
         }
     }

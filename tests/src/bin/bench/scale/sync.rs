@@ -6,58 +6,46 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Result, ensure};
 use kxdns_tests::usage::{Memory, kernel_memory, memory, processor_time};
 
-use crate::listings::{self, IntoKernel};
-use crate::probe::Expectation;
-use crate::server::{Rival, Server};
-use crate::stage::Stage;
+use super::listings::{self, IntoKernel};
+use super::probe::Expectation;
+use super::server::{Rival, Server};
+use super::stage::Stage;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// How exactly the times are known; asking more often would take processor time from the server.
 const PAUSE: Duration = Duration::from_millis(10);
-/// A server is at rest when it has been synced for so long.
-pub(crate) const REST: Duration = Duration::from_secs(10);
 
 /// What a first sync has shown.
 #[derive(Clone, Debug)]
 pub(crate) struct Sync {
-    /// From the start of the process until it says that it is ready.
-    pub(crate) ready: Duration,
-    /// From the start of the process to the first right answer for the last Service.
+    /// From the start of the process until it says that it is ready and a Service is answered rightly.
     pub(crate) answered: Duration,
     /// From the first list until it says that it is ready, where the server tells when it listed.
     pub(crate) from_list: Option<Duration>,
-    /// The longest of its lists.
-    pub(crate) longest_list: Option<Duration>,
     /// The names' way into the kernel, which is a part of that.
     pub(crate) into_kernel: Option<IntoKernel>,
     /// Processor time until it was ready and answered.
     pub(crate) processor: Duration,
     /// Memory at that time.
     pub(crate) synced: Memory,
-    /// Memory [`REST`] later.
+    /// Memory when it has rested.
     pub(crate) rest: Memory,
     /// Memory of the BPF maps and programs, which is the kernel's.
     pub(crate) kernel: u64,
 }
 
-/// Starts a server, awaits its first sync and then its rest, and hands it back running.
-pub(crate) fn sync(stage: &Stage, rival: Rival, last: &Expectation) -> Result<(Server, Sync)> {
+/// Starts a server, awaits its first sync, lets it rest for so long, and hands it back running.
+pub(crate) fn sync(stage: &Stage, rival: Rival, expected: &Expectation, rest: Duration) -> Result<(Server, Sync)> {
     let mut server = Server::start(stage, rival)?;
-    let [ready, answered] = await_both(&mut server, last)?;
+    let [ready, answered] = await_both(&mut server, expected)?;
     let processor = processor_time(server.pid)?;
     let synced = memory(server.pid)?;
     let log = server.process.output();
-    let listings = listings::read(&log);
-    sleep(REST);
-    ensure!(
-        server.refused_names()? == 0.0,
-        "names found no room, so that the kernel denies nothing; it said:\n{log}"
-    );
+    sleep(rest);
+    server.ensure_no_refused_names()?;
     let sync = Sync {
-        ready: ready.monotonic - server.started,
-        answered: answered.monotonic - server.started,
-        from_list: listings::time_from_first(&listings, ready.wall),
-        longest_list: listings.iter().map(|listing| listing.took).max(),
+        answered: ready.monotonic.max(answered.monotonic) - server.started,
+        from_list: listings::time_from_first(&listings::read(&log), ready.wall),
         into_kernel: listings::into_kernel(&log),
         processor,
         synced,
@@ -84,14 +72,14 @@ impl Moment {
 }
 
 /// When the server said that it was ready, and when it first answered rightly.
-fn await_both(server: &mut Server, last: &Expectation) -> Result<[Moment; 2]> {
+fn await_both(server: &mut Server, expected: &Expectation) -> Result<[Moment; 2]> {
     let mut probe = server.probe()?;
     let (mut ready, mut answered) = (None, None);
     loop {
         if ready.is_none() && server.is_ready() {
             ready = Some(Moment::now());
         }
-        if answered.is_none() && probe.is_right(last)? {
+        if answered.is_none() && probe.is_right(expected)? {
             answered = Some(Moment::now());
         }
         if let (Some(ready), Some(answered)) = (ready, answered) {
@@ -100,7 +88,7 @@ fn await_both(server: &mut Server, last: &Expectation) -> Result<[Moment; 2]> {
         server.ensure_alive()?;
         ensure!(
             server.started.elapsed() < LIMIT,
-            "ready {ready:?}, right answer {answered:?} for {last:?}, but {:?}; it said:\n{}",
+            "ready {ready:?}, right answer {answered:?} for {expected:?}, but {:?}; it said:\n{}",
             probe.last(),
             server.process.output()
         );

@@ -7,26 +7,24 @@ use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use kxdns_tests::cluster::object;
-use kxdns_tests::usage::{memory, processor_time, reset_peak};
+use kxdns_tests::usage::{Memory, memory, processor_time, reset_peak};
 use kxdns_tests::wait::until;
 use serde_json::json;
 
-use crate::changes::{Turn, replace_pod};
-use crate::fill::create_service;
-use crate::listings;
-use crate::names::{dns_name, namespace_name, service_name, slice_name};
-use crate::population::Population;
-use crate::probe::Expectation;
-use crate::report::progress;
-use crate::server::{Rival, Server};
-use crate::stage::{Stage, expectation};
-use crate::sync::REST;
+use super::fill::create_service;
+use super::listings;
+use super::names::{dns_name, namespace_name, service_name, slice_name};
+use super::population::Population;
+use super::probe::Expectation;
+use super::server::{Rival, Server};
+use super::slices::Slices;
+use super::stage::Stage;
 
 const LIMIT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(10);
@@ -41,22 +39,25 @@ pub(crate) struct Relist {
     pub(crate) converged: Duration,
     /// Processor time until then.
     pub(crate) processor: Duration,
-    /// The peak of the resident memory until [`REST`] later, in bytes.
-    pub(crate) peak: u64,
-    /// The resident memory then.
-    pub(crate) rest: u64,
+    /// The resident memory when it has rested.
+    pub(crate) rest: Memory,
 }
 
-/// Makes a running server list everything anew, and awaits that it answers by it.
-pub(crate) fn relist(stage: &mut Stage, server: &Server, population: Population, turn: &mut Turn) -> Result<Relist> {
+/// Makes a running server list everything anew, and awaits that it answers by it. No relist before may have had this number.
+pub(crate) fn relist(
+    stage: &mut Stage,
+    server: &Server,
+    population: Population,
+    number: usize,
+    rest: Duration,
+) -> Result<Relist> {
     let listed = count_lists(server);
-    let said = server.process.output().len();
     server.process.pause()?;
     stage.cluster.run(move_on)?;
     stage.cluster.restart_api_server()?;
-    let expected = stage
-        .cluster
-        .run(async |client| change_each_kind(&client, population, turn).await)?;
+    let slices = &stage.slices;
+    let change = async |client| change_each_kind(&client, slices, population, number).await;
+    let expected = stage.cluster.run(change)?;
     reset_peak(server.pid)?;
     let used = processor_time(server.pid)?;
     let resumed = Instant::now();
@@ -71,15 +72,11 @@ pub(crate) fn relist(stage: &mut Stage, server: &Server, population: Population,
         })?;
     }
     let (converged, processor) = (resumed.elapsed(), processor_time(server.pid)? - used);
-    sleep(REST);
-    let memory = memory(server.pid)?;
-    let words = server.process.output().split_off(said);
-    progress(&format!("{} said: {words}", server.rival.name()));
+    sleep(rest);
     Ok(Relist {
         converged,
         processor,
-        peak: memory.peak,
-        rest: memory.now,
+        rest: memory(server.pid)?,
     })
 }
 
@@ -96,33 +93,37 @@ async fn move_on(client: Client) -> Result<()> {
 }
 
 /// Changes a Namespace, creates a Service, deletes another and replaces a pod, and returns what is then to be answered.
-async fn change_each_kind(client: &Client, population: Population, turn: &mut Turn) -> Result<Vec<Expectation>> {
-    let number = turn.next();
-    let labels = Patch::Merge(json!({"metadata": {"labels": {"turn": number.to_string()}}}));
+async fn change_each_kind(
+    client: &Client,
+    slices: &Slices,
+    population: Population,
+    number: usize,
+) -> Result<Vec<Expectation>> {
+    let labels = Patch::Merge(json!({"metadata": {"labels": {"relist": number.to_string()}}}));
     let namespaces: Api<Namespace> = Api::all(client.clone());
     namespaces
         .patch(&namespace_name(number), &PatchParams::default(), &labels)
         .await?;
-    let new = population.headless_beyond(number);
-    let slice = create_service(client.clone(), population, new).await?;
-    let changed = population.headless(number);
-    let changed_slice = replace_pod(client, changed, turn).await?;
-    let gone = delete_service(client, population.headless(number + 1)).await?;
-    Ok(vec![
-        expectation(new, &slice)?,
-        expectation(changed, &changed_slice)?,
-        gone,
-    ])
+    let new = create_service(client.clone(), population, population.headless_beyond(number)).await?;
+    let mut changed = slices.take(usize::MAX).context("no Service to change")?;
+    changed.replace_pod(slices.next_address())?;
+    changed.write(client).await?;
+    let gone = slices.remove().context("no Service to delete")?;
+    delete_service(client, gone.service).await?;
+    let nothing = Expectation {
+        name: dns_name(gone.service),
+        addresses: BTreeSet::new(),
+    };
+    let expected = vec![new.expectation()?, changed.expectation()?, nothing];
+    slices.put_back(changed);
+    Ok(expected)
 }
 
-async fn delete_service(client: &Client, number: usize) -> Result<Expectation> {
+async fn delete_service(client: &Client, number: usize) -> Result<()> {
     let namespace = namespace_name(number);
     let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
     services.delete(&service_name(number), &DeleteParams::default()).await?;
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), &namespace);
     slices.delete(&slice_name(number), &DeleteParams::default()).await?;
-    Ok(Expectation {
-        name: dns_name(number),
-        addresses: BTreeSet::new(),
-    })
+    Ok(())
 }

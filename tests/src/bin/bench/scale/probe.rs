@@ -1,4 +1,4 @@
-//! Asking a server for one name again and again without taking the processor from it: a wait sleeps in the kernel.
+//! Asking for one name again and again without taking the processor from whoever answers: a wait sleeps.
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
@@ -6,11 +6,10 @@ use std::net::{IpAddr, UdpSocket};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use domain::base::iana::Rcode;
 use kxdns_tests::dns::{Question, Reply};
 
-const REPLY_LIMIT: Duration = Duration::from_millis(100);
 /// The room of a reply under the size that the question advertises.
 const REPLY_SIZE: usize = 1232;
 
@@ -23,7 +22,8 @@ pub(crate) struct Expectation {
 }
 
 impl Expectation {
-    fn is_met(&self, reply: &Reply) -> bool {
+    /// Whether this reply is the answer.
+    pub(crate) fn is_met(&self, reply: &Reply) -> bool {
         let addresses: BTreeSet<IpAddr> = reply.addresses.iter().copied().collect();
         match self.addresses.is_empty() {
             true => reply.rcode == Rcode::NXDOMAIN,
@@ -32,7 +32,7 @@ impl Expectation {
     }
 }
 
-/// A socket to one server.
+/// A socket to whoever answers.
 pub(crate) struct Probe {
     socket: UdpSocket,
     next_id: u16,
@@ -40,8 +40,9 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    pub(crate) fn new(socket: UdpSocket) -> Result<Probe> {
-        socket.set_read_timeout(Some(REPLY_LIMIT))?;
+    /// Takes a socket; a reply that takes longer than this is none.
+    pub(crate) fn new(socket: UdpSocket, limit: Duration) -> Result<Probe> {
+        socket.set_read_timeout(Some(limit))?;
         Ok(Probe {
             socket,
             next_id: 1,
@@ -49,12 +50,12 @@ impl Probe {
         })
     }
 
-    /// Asks until the answer is right, with this pause after each that is not, and returns when it came.
-    pub(crate) fn await_right(&mut self, expected: &Expectation, pause: Duration, limit: Duration) -> Result<Instant> {
+    /// Asks until the answer is right, with this pause after each that is not.
+    pub(crate) fn await_right(&mut self, expected: &Expectation, pause: Duration, limit: Duration) -> Result<()> {
         let start = Instant::now();
         while start.elapsed() < limit {
             if self.is_right(expected)? {
-                return Ok(Instant::now());
+                return Ok(());
             }
             sleep(pause);
         }
@@ -75,7 +76,7 @@ impl Probe {
     }
 
     /// Asks once; `None` if nobody listens, or too slowly.
-    fn ask(&mut self, name: &str) -> Result<Option<Reply>> {
+    pub(crate) fn ask(&mut self, name: &str) -> Result<Option<Reply>> {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         let query = Question::a(name).with_edns().to_message(id)?;
@@ -101,21 +102,10 @@ impl Probe {
     }
 }
 
-/// Fails where a Service's answer would not fit into a datagram.
-pub(crate) fn ensure_fit(endpoints: usize) -> Result<()> {
-    const HEADER_QUESTION_AND_OPT: usize = 12 + 255 + 4 + 11;
-    const RECORD: usize = 16;
-    let most = (REPLY_SIZE - HEADER_QUESTION_AND_OPT) / RECORD;
-    ensure!(
-        endpoints <= most,
-        "{endpoints} endpoints a Service: more than {most} are not measured"
-    );
-    Ok(())
-}
-
 fn is_silence(kind: ErrorKind) -> bool {
+    use ErrorKind::{ConnectionRefused, HostUnreachable, Interrupted, NetworkUnreachable, TimedOut, WouldBlock};
     matches!(
         kind,
-        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted | ErrorKind::ConnectionRefused
+        WouldBlock | TimedOut | Interrupted | ConnectionRefused | HostUnreachable | NetworkUnreachable
     )
 }

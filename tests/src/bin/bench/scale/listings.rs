@@ -10,8 +10,6 @@ const DAY: f64 = 24.0 * 3600.0;
 pub(crate) struct Listing {
     /// What was listed.
     pub(crate) kind: String,
-    /// How long it took.
-    pub(crate) took: Duration,
     /// When it was asked for, in seconds since midnight (UTC).
     began: f64,
 }
@@ -62,7 +60,6 @@ fn read_line(line: &str) -> Option<Listing> {
     let ended = time_of_day(head.split_ascii_whitespace().next()?)?;
     Some(Listing {
         kind: kind.to_owned(),
-        took: Duration::try_from_secs_f64(took).ok()?,
         began: (ended - took).rem_euclid(DAY),
     })
 }

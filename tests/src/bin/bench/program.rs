@@ -1,14 +1,12 @@
-//! How long the programs take: nanoseconds by test run, above a program of the same type that does nothing.
+//! How long the programs take, by test run, above a program of the same type that does nothing.
 //!
-//! Each run is one packet, so that every one of them sees the query (a repeated run would see its own reply). A case has
-//! several runs in a row, in which caches stay warm, and the cases take turns, so that a slow moment of the machine hits all of
-//! them.
+//! Each run is one packet, so that every one of them sees the query (a repeated run would see its own reply).
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use clap::Parser;
 use dns_userspace::cluster::Event;
 use dns_userspace::cluster::object::{Endpoint, EndpointSlice, Kind, Object, ObjectKey, Port, Reach, Service};
 use dns_userspace::corefile;
@@ -21,22 +19,17 @@ use kxdns_tests::frames::{Family, Query, ones_sum, pseudo_header};
 use kxdns_tests::program::{Floor, Hook, Programs};
 use kxdns_tests::tables::{addresses, zone_table};
 
+use crate::bench::Bench;
+use crate::results::{Report, Table, Unit};
+
 /// How many Services there are, each with a name, a port's name and an address's.
 const NAMES: usize = 100_000;
-const ROUNDS: usize = 4;
-/// How many runs a case has in a row: each of 1,000 names comes several times.
-const RUNS: usize = 5_000;
+/// Steps through a case's frames so that neighbours in time are none in the tables. It has no factor in common with how many
+/// there are.
+const STRIDE: usize = 7_919;
 /// Where the UDP header stands in an IPv4 frame.
 const UDP_AT: usize = 14 + 20;
 const ADDRESS: [u8; 4] = [10, 107, 37, 188];
-
-/// Times the programs by test run.
-#[derive(Parser)]
-struct Arguments {
-    /// Not used: the programs are those of this build.
-    #[arg(long, hide = true)]
-    kxdns: Option<PathBuf>,
-}
 
 struct Case {
     what: &'static str,
@@ -45,25 +38,68 @@ struct Case {
     frames: Vec<Vec<u8>>,
 }
 
-#[expect(clippy::print_stdout, reason = "the figures are the output")]
-fn main() -> Result<()> {
-    let Arguments { kxdns: _ } = Arguments::parse();
-    let programs = fill()?;
+/// Measures.
+pub(crate) fn measure(bench: &Bench) -> Result<Report> {
+    bench.say(format!("{NAMES} Services"));
+    let (programs, floor) = (fill()?, Floor::load()?);
     let cases = cases();
-    println!(
-        "nanoseconds above an empty program, {NAMES} Services in the maps, {} runs: lowest / median",
-        ROUNDS * RUNS
-    );
-    for hook in Hook::ALL {
-        let (verified, instructions) = programs.instructions(hook)?;
-        println!("\n{hook:?}: {instructions} instructions, {verified} verified");
-        for (case, samples) in cases.iter().zip(measure(&programs, hook, &cases)?) {
-            let [lowest, median] = samples;
-            println!("  {:<34} {lowest:>5} / {median}", case.what);
-        }
-    }
-    Ok(())
+    let runs = bench.effort.pick(50, 5_000, 20_000);
+    let mut tables = Hook::ALL.map(|hook| (hook, Table::new(title(hook), "packet", &COLUMNS)));
+    bench.take_turns(
+        bench.effort.pick(1, 4, 10),
+        &mut tables,
+        |(hook, _)| title(*hook).to_owned(),
+        |(hook, table)| {
+            let empty = lowest_and_median(&mut time_floor(&floor, *hook, &cases[0], runs)?);
+            for case in &cases {
+                let [lowest, median] = lowest_and_median(&mut time(&programs, *hook, case, runs)?);
+                let above = |time: i128, empty: i128| Some((time - empty) as f64 / 1e9);
+                table.add(case.what, &[above(lowest, empty[0]), above(median, empty[1])]);
+            }
+            Ok(())
+        },
+    )?;
+    let tables = tables
+        .into_iter()
+        .map(|(_, table)| table)
+        .chain([instructions(&programs)?]);
+    Ok(Report {
+        title: "The programs alone".into(),
+        about: ABOUT.map(str::to_owned).into(),
+        tables: tables.collect(),
+        ..Report::default()
+    })
 }
+
+const COLUMNS: [(&str, Unit); 2] = [("lowest", Unit::Seconds), ("median", Unit::Seconds)];
+
+fn title(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Tc => "tc",
+        Hook::Xdp => "XDP",
+        Hook::XdpVeth => "XDP for a veth",
+    }
+}
+
+fn instructions(programs: &Programs) -> Result<Table> {
+    let columns = [("verified", Unit::Count), ("translated", Unit::Count)];
+    let mut table = Table::new("Instructions", "program", &columns);
+    for hook in Hook::ALL {
+        let (verified, translated) = programs.instructions(hook)?;
+        table.add(title(hook), &[Some(verified.into()), Some(translated.into())]);
+    }
+    Ok(table)
+}
+
+const ABOUT: [&str; 2] = [
+    "Time above an empty program of the same type, by `BPF_PROG_TEST_RUN`, with 100,000 Services in the maps and everything on: \
+     destination, lease, counters, certainty. Each run is one packet, so that every one of them sees the query and none its own \
+     reply; the kernel's clock goes in steps of about 10 ns. What the verifier walked through and what was translated is told \
+     below.",
+    "*One of 100,000*: a name's bucket and its record are two cache lines that depend on each other, and both are cold. *tc, \
+     longer replies*: a test run leaves no room behind the packet, so that the kernel copies it to let it grow, which a pod's own \
+     packets do not cost.",
+];
 
 fn fill() -> Result<Programs> {
     let mut programs = Programs::load()?;
@@ -212,27 +248,20 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// The lowest and the median of each case.
-fn measure(programs: &Programs, hook: Hook, cases: &[Case]) -> Result<Vec<[i128; 2]>> {
-    let floor = Floor::load()?;
-    let mut floor_samples = Vec::with_capacity(ROUNDS * RUNS);
-    let mut samples = vec![Vec::with_capacity(ROUNDS * RUNS); cases.len()];
-    for round in 0..ROUNDS {
-        for (case, samples) in cases.iter().zip(&mut samples) {
-            for run in 0..RUNS {
-                let frame = &case.frames[(round * RUNS + run) * 7919 % case.frames.len()];
-                let (visit, duration) = programs.timed(hook, frame)?;
-                ensure!(visit.answered == case.answered, "{}: {visit:?}", case.what);
-                samples.push(duration);
-            }
-        }
-        for _ in 0..RUNS {
-            floor_samples.push(floor.timed(hook, &cases[0].frames[0])?);
-        }
-    }
-    let floor = lowest_and_median(&mut floor_samples);
-    let figures = samples.iter_mut().map(|samples| lowest_and_median(samples));
-    Ok(figures
-        .map(|figure| [figure[0] - floor[0], figure[1] - floor[1]])
-        .collect())
+/// How long a program takes for a case, run by run.
+fn time(programs: &Programs, hook: Hook, case: &Case, runs: usize) -> Result<Vec<Duration>> {
+    let frames = case.frames.iter().cycle().step_by(STRIDE).take(runs);
+    frames
+        .map(|frame| {
+            let (visit, duration) = programs.timed(hook, frame)?;
+            ensure!(visit.answered == case.answered, "{}: {visit:?}", case.what);
+            Ok(duration)
+        })
+        .collect()
+}
+
+/// How long an empty program takes.
+fn time_floor(floor: &Floor, hook: Hook, case: &Case, runs: usize) -> Result<Vec<Duration>> {
+    let frames = case.frames.iter().cycle().take(runs);
+    frames.map(|frame| floor.timed(hook, frame)).collect()
 }
