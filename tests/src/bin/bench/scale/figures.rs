@@ -10,7 +10,7 @@ use super::population::Population;
 use super::relist::Relist;
 use super::server::Rival;
 use super::sync::Sync;
-use crate::results::{Bound, Column, Distribution, Goal, Report, Table, Unit};
+use crate::results::{Bound, Column, Distribution, Goal, Report, Table, Unit, median};
 
 /// So long an event may take to the kernel's answer, at the 99th percentile.
 const GOAL: f64 = 0.010;
@@ -78,7 +78,9 @@ impl Figures {
         if let Some(table) = self.waits.get_mut(&pace) {
             table.add(size, &beside(rival, &both, &own));
         }
-        let names = inside.and_then(|inside| inside.names.mean());
+        // It does not depend on the pace.
+        let names = inside.filter(|_| pace == Pace::OneByOne);
+        let names = names.and_then(|inside| inside.names.mean());
         self.names.add(size, &[None, None, None, names]);
         let rates = paces_with_rates().map(|(other, of)| ((other, of) == (rival, pace)).then_some(outcome.rate));
         self.rates.add(size, &rates.collect::<Vec<_>>());
@@ -121,8 +123,13 @@ impl Figures {
             .waits
             .get(&pace)
             .map_or(&[][..], |table| table.samples(&size, KXDNS_P99));
+        let taken = median(self.rates.samples(&size, &rate_name(Rival::Kxdns, pace)));
         Goal {
-            what: format!("event to the kernel's answer, p99, at {size}, {}", pace.name()),
+            what: format!(
+                "event to the kernel's answer, p99, at {size}, {} (taken: {:.0})",
+                pace.name(),
+                taken.unwrap_or_default()
+            ),
             bound: Bound::AtMost(GOAL),
             unit: Unit::Seconds,
             samples: samples.to_vec(),
@@ -133,10 +140,10 @@ impl Figures {
         let of_largest = self
             .times
             .iter()
-            .filter(|((services, ..), _)| *services == largest.services);
+            .filter(|((services, _, pace), _)| *services == largest.services && *pace != Pace::OneByOne);
         let distribution = |((_, rival, pace), times): (&(usize, Rival, Pace), &Vec<f64>)| Distribution {
             picture: "event to answer".to_owned(),
-            name: format!("{}, {}", rival.name(), pace.name()),
+            name: rate_name(*rival, *pace),
             quantiles: quantiles(times),
         };
         of_largest.map(distribution).collect()
@@ -187,10 +194,14 @@ const WAITS: [(&str, Unit); 6] = [
 
 fn rate_columns() -> Vec<Column> {
     let column = |(rival, pace): (Rival, Pace)| Column {
-        name: format!("{}, {}", rival.name(), pace.name()),
+        name: rate_name(rival, pace),
         unit: Unit::PerSecond,
     };
     paces_with_rates().map(column).collect()
+}
+
+fn rate_name(rival: Rival, pace: Pace) -> String {
+    format!("{}, {}", rival.name(), pace.name())
 }
 
 /// All but those whose rate is a matter of how fast one waits.
