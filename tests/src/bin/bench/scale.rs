@@ -134,17 +134,18 @@ fn about(plan: &Plan) -> Vec<String> {
             .to_owned(),
         format!(
             "First sync: from the start of the process, which for kxdns includes a pause of up to a second by chance, until \
-             it says that it is ready and a Service is answered rightly. Memory is what is resident, at the peak of \
-             that and {rest:?} later. Of kxdns it includes the kernel's tables, which the agent has mapped; its other BPF \
-             maps and its programs are told beside it."
+             it says that it is ready and a Service is answered rightly. Memory is what is resident, at the peak of that and \
+             {rest:?} later. Of kxdns it includes the kernel's tables, which the agent has mapped; its other BPF maps and its \
+             programs are told beside it."
         ),
         format!(
             "Event to answer: an endpoint of a headless Service gets another address; from the API server's reply to the \
-             write until the pod is answered with it. The writes come at even distances, as far as the API \
-             server takes them, for {changing:?} a round, of each Service in turn; up to some 200 a second are timed, chosen \
-             beforehand. Replies \
-             that were never right fail the run, and so does any Service that is not answered rightly in the end. \
-             \"Inside kxdns\" is from the event's arrival at the agent to the kernel's new record, estimated from a histogram."
+             write until the pod is answered with it. Slices are written whole, but without `managedFields`, whose \
+             book-keeping is a fifth of what a write costs an API server. The writes come at even distances, as far as the \
+             API server takes them, for {changing:?} a round, of each Service in turn; up to some 200 a second are timed, \
+             chosen beforehand. Replies that were never right fail the run, and so does any Service that is not answered \
+             rightly in the end. \"Inside kxdns\" is from the event's arrival at the agent to the kernel's new record, \
+             estimated from a histogram."
         ),
         "A relist: the server is stopped, the API server is restarted, an object of each kind changes; from when the server \
          goes on until all of it is answered rightly and, of kxdns, every list has ended."
