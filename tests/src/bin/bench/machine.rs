@@ -55,7 +55,6 @@ pub(crate) fn versions() -> Result<BTreeMap<String, String>> {
     let calls = [
         ("kxdns", find_agent()?, "--version"),
         ("CoreDNS", find_peer("coredns")?, "-version"),
-        ("kube-proxy", find_peer("kube-proxy")?, "--version"),
         ("unbound", find_server("unbound")?, "-V"),
         ("dnsmasq", find_server("dnsmasq")?, "--version"),
         ("Knot DNS", find_server("knotd")?, "--version"),
