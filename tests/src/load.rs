@@ -259,6 +259,22 @@ impl Load<'_> {
     }
 }
 
+/// Has one client ask a server for one case, so many queries at a time, and fails where a reply is not the answer.
+pub fn keep_asking(
+    from: &Namespace,
+    server: SocketAddr,
+    case: Case,
+    outstanding: usize,
+    duration: Duration,
+) -> Result<LoadReport> {
+    let load = Load {
+        cases: &[case],
+        arrival: Arrival::Closed(outstanding),
+        duration,
+    };
+    load.run_rightly(&[Client::open(from, server, 1, None)?])
+}
+
 /// What is known of an ID of a socket.
 #[derive(Clone, Copy, Debug)]
 enum Flight {

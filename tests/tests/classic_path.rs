@@ -10,7 +10,7 @@ use kxdns_tests::coredns::start_coredns;
 use kxdns_tests::dns::{Question, ask};
 use kxdns_tests::figures::{readable, tell};
 use kxdns_tests::kube_proxy::{create_kube_dns, start_kube_proxy};
-use kxdns_tests::load::{Arrival, Case, Client, Load, LoadReport};
+use kxdns_tests::load::{Case, LoadReport, keep_asking};
 use kxdns_tests::metrics::KERNEL_ANSWERS;
 use kxdns_tests::node::Node;
 use kxdns_tests::pod::{Pod, PodSpec};
@@ -53,16 +53,8 @@ fn measure(test: &Pod, title: &str) -> Result<LoadReport> {
     let address = SocketAddr::from((KUBE_DNS, 53));
     let (reply, _) = ask(test.namespace(), address, &Question::a(NAME), LIMIT)?;
     assert_eq!(reply.addresses, [KUBE_DNS]);
-    let clients = [Client::open(test.namespace(), address, 1, None)?];
-    let cases = [Case::addresses(&Question::a(NAME), &[KUBE_DNS.into()])?];
-    let run = |outstanding| {
-        let load = Load {
-            cases: &cases,
-            arrival: Arrival::Closed(outstanding),
-            duration: ROUND,
-        };
-        load.run_rightly(&clients)
-    };
+    let case = Case::addresses(&Question::a(NAME), &[KUBE_DNS.into()])?;
+    let run = |outstanding| keep_asking(test.namespace(), address, case.clone(), outstanding, ROUND);
     let (many, single) = (run(32)?, run(1)?);
     let (p50, p99) = (readable(single.percentile(0.5)), readable(single.percentile(0.99)));
     tell(&format!(

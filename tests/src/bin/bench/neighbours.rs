@@ -2,19 +2,18 @@
 
 mod flood;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use dns_userspace::kernel::hook::Hook;
-use kxdns_tests::agent::{Agent, PLAIN_COREFILE};
+use kxdns_tests::agent::Agent;
 use kxdns_tests::bulk::{Amount, BulkServer, Direction};
-use kxdns_tests::dns::Question;
-use kxdns_tests::node::{NODE_IPV4, Node};
-use kxdns_tests::pod::{Pod, PodSpec};
+use kxdns_tests::node::NODE_IPV4;
 
 use self::flood::flood;
 use crate::bench::Bench;
+use crate::path::{KERNEL_ONLY, Place, start_agent};
+use crate::records::records;
 use crate::results::{Bound, Goal, Report, Row, Table, Unit, ratios};
 
 const NONE: &str = "none";
@@ -28,11 +27,6 @@ const COLUMNS: [(&str, Unit); 4] = [
 ];
 /// What TCP keeps with the default hook, at least.
 const KEPT: f64 = 0.99;
-
-const KUBE_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
-const MANIFESTS: &str = "/run/manifests";
-const MANIFEST: &str = "{apiVersion: v1, kind: Service, metadata: {namespace: kube-system, name: kube-dns}, \
-     spec: {clusterIP: 10.96.0.10, ports: [{port: 53, protocol: UDP}]}}";
 
 /// Measures the traffic of a pod for each hook.
 pub(crate) fn measure(bench: &Bench) -> Result<Report> {
@@ -59,8 +53,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Report> {
 /// A pod's link to a node of its own, and the hook that it is for.
 struct Link {
     hook: &'static str,
-    node: Node,
-    pod: Pod,
+    place: Place,
 }
 
 /// A link with everything that is measured on it.
@@ -72,29 +65,16 @@ struct Subject<'l> {
 
 impl Link {
     fn make(hook: &'static str) -> Result<Self> {
-        let node = Node::open()?;
-        // All links have GRO, as native XDP needs it: they differ in nothing but the hook.
-        let pod = node.add_pod(&PodSpec {
-            gro: true,
-            ..PodSpec::new("test", 5)
-        })?;
-        node.namespace()
-            .write(&format!("{MANIFESTS}/kube-dns.yaml"), MANIFEST)?;
-        Ok(Self { hook, node, pod })
+        let place = Place::build()?;
+        Ok(Self { hook, place })
     }
 }
 
 impl<'l> Subject<'l> {
     /// Starts everything and waits until the kernel answers, where it is to.
     fn start(link: &'l Link) -> Result<Self> {
-        let arguments = ["--kernel-only", "--manifests", MANIFESTS, "--attach", link.hook];
-        let agent = Agent::start(link.node.namespace(), PLAIN_COREFILE, &arguments)?;
-        if link.hook != NONE {
-            let socket = link.pod.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;
-            let question = Question::a("kube-dns.kube-system.svc.cluster.local");
-            agent.await_kernel(&socket, &question).context(link.hook)?;
-        }
-        let server = BulkServer::start(&link.node)?;
+        let agent = start_agent(&link.place, link.hook, &KERNEL_ONLY, &records()).context(link.hook)?;
+        let server = BulkServer::start(&link.place.node)?;
         Ok(Self { link, server, agent })
     }
 
@@ -104,7 +84,7 @@ impl<'l> Subject<'l> {
             .effort
             .pick(Amount::Bytes(256_000_000), Amount::Seconds(1), Amount::Seconds(2));
         let time = Duration::from_secs_f64(bench.effort.pick(0.3, 1.0, 2.0));
-        let Link { node, pod, .. } = self.link;
+        let Place { node, pod } = &self.link.place;
         let (outside, inside) = (node.namespace(), pod.namespace());
         // By turns, for iperf3's server turns away whoever comes before it is done with the last one.
         let bulk_out = self.server.measure(pod, Direction::Out, amount)?;

@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 pub(crate) use self::markdown::section;
+pub(crate) use self::numbers::grouped;
 use self::pictures::Picture;
 use crate::results::Run;
 

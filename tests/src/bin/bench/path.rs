@@ -22,6 +22,9 @@ use crate::records::{KUBE_DNS, Record, manifest};
 const PROGRAM_TIME: Duration = Duration::from_millis(100);
 const MANIFESTS: &str = "/run/kxdns/manifests";
 
+/// The option of an agent that leaves what the kernel passes on to others.
+pub(crate) const KERNEL_ONLY: [&str; 1] = ["--kernel-only"];
+
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answerer {
@@ -30,7 +33,14 @@ pub(crate) enum Answerer {
 }
 
 impl Answerer {
-    pub(crate) const ALL: [Self; 2] = [Self::Kxdns, Self::Reflector];
+    const ALL: [Self; 2] = [Self::Kxdns, Self::Reflector];
+
+    /// Each of them by each hook.
+    pub(crate) fn by_every_hook() -> impl Iterator<Item = (Hook, Self)> {
+        Hook::ALL
+            .into_iter()
+            .flat_map(|hook| Self::ALL.map(|answerer| (hook, answerer)))
+    }
 
     /// What a row of figures is called.
     pub(crate) fn name(self, hook: Hook) -> String {
@@ -94,7 +104,7 @@ impl<'p> Path<'p> {
             _reflector: None,
         };
         match answerer {
-            Answerer::Kxdns => path.agent = Some(start_agent(place, hook.name(), records)?),
+            Answerer::Kxdns => path.agent = Some(start_agent(place, hook.name(), &KERNEL_ONLY, records)?),
             Answerer::Reflector => {
                 path._reflector = Some(reflect(place.node.namespace(), place.pod.node_link(), hook)?)
             }
@@ -138,19 +148,16 @@ impl<'p> Path<'p> {
     }
 }
 
-/// Starts an agent that knows the Services and, unless `attach` is `none`, returns once the kernel answers.
-pub(crate) fn start_agent<'p>(place: &'p Place, attach: &str, records: &[Record]) -> Result<Agent<'p>> {
+/// Starts an agent that knows the Services, with these options besides, and, unless `attach` is `none`, returns once the
+/// kernel answers.
+pub(crate) fn start_agent<'p>(place: &'p Place, attach: &str, more: &[&str], records: &[Record]) -> Result<Agent<'p>> {
     let node = place.node.namespace();
     node.write(&format!("{MANIFESTS}/services.yaml"), manifest(records))?;
     let served = KUBE_DNS.to_string();
-    let mut options = vec!["--manifests", MANIFESTS, "--served", &served, "--attach", attach];
-    if attach == "none" {
-        return Agent::start(node, PLAIN_COREFILE, &options);
-    }
-    options.push("--kernel-only");
-    let agent = Agent::start(node, PLAIN_COREFILE, &options)?;
-    let socket = place.pod.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;
-    if let Some(record) = records.first() {
+    let options = ["--manifests", MANIFESTS, "--served", &served, "--attach", attach];
+    let agent = Agent::start(node, PLAIN_COREFILE, &[&options, more].concat())?;
+    if let Some(record) = records.first().filter(|_| attach != "none") {
+        let socket = place.pod.namespace().udp_to(SocketAddr::from((KUBE_DNS, 53)))?;
         agent.await_kernel(&socket, &Question::a(&record.name()))?;
     }
     Ok(agent)

@@ -50,12 +50,9 @@ pub(crate) fn measure(bench: &Bench) -> Result<Report> {
     let records = records();
     let (cases, kinds) = (cases(&records)?, kinds(&records)?);
     bench.say("nodes and pods");
-    let pairs = || {
-        Hook::ALL
-            .into_iter()
-            .flat_map(|hook| Answerer::ALL.map(|answerer| (hook, answerer)))
-    };
-    let places = pairs().map(|_| Place::build()).collect::<Result<Vec<_>>>()?;
+    let places = Answerer::by_every_hook()
+        .map(|_| Place::build())
+        .collect::<Result<Vec<_>>>()?;
     let open = |(place, (hook, answerer))| -> Result<Subject<'_>> {
         let path = Path::open(place, hook, answerer, &records)?;
         Ok(Subject {
@@ -66,7 +63,11 @@ pub(crate) fn measure(bench: &Bench) -> Result<Report> {
             path,
         })
     };
-    let mut subjects = places.iter().zip(pairs()).map(open).collect::<Result<Vec<_>>>()?;
+    let mut subjects = places
+        .iter()
+        .zip(Answerer::by_every_hook())
+        .map(open)
+        .collect::<Result<Vec<_>>>()?;
     let mut figures = Figures::new();
     let duration = Duration::from_millis(bench.effort.pick(50, 400, 500));
     bench.take_turns(

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use kxdns_tests::figures::percentile;
 use serde::{Deserialize, Serialize};
 
 use crate::effort::Effort;
@@ -168,18 +169,21 @@ pub(crate) fn ratios(ones: &[f64], others: &[f64]) -> Vec<f64> {
 
 /// The sample in the middle; `None` of none.
 pub(crate) fn median(samples: &[f64]) -> Option<f64> {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied()
+    percentile(&sorted(samples), 0.5)
 }
 
 /// The samples between which the middle half lies; `None` of none.
 pub(crate) fn quartiles(samples: &[f64]) -> Option<(f64, f64)> {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    let sorted = sorted(samples);
     let quarter = sorted.len() / 4;
     let lower = sorted.get(quarter).copied();
     lower.zip(sorted.iter().rev().nth(quarter).copied())
+}
+
+fn sorted(samples: &[f64]) -> Vec<f64> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
 }
 
 #[cfg(test)]

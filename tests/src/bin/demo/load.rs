@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use kxdns_tests::dns::Question;
 use kxdns_tests::figures::readable;
-use kxdns_tests::load::{Arrival, Case, Client, Load};
+use kxdns_tests::load::{Case, keep_asking};
 
 use crate::page::Page;
 use crate::stage::{KUBE_DNS, Stage, WEB_SERVICE, WEB_SERVICE_NAME};
@@ -40,16 +40,8 @@ pub(crate) fn compare(page: &Page, stage: &Stage, program: &Path) -> Result<()> 
 
 fn measure(stage: &Stage, title: &str) -> Result<String> {
     let server = SocketAddr::from((KUBE_DNS, 53));
-    let clients = [Client::open(stage.test.namespace(), server, 1, None)?];
-    let cases = [Case::addresses(&Question::a(WEB_SERVICE_NAME), &[WEB_SERVICE.into()])?];
-    let run = |outstanding| {
-        let load = Load {
-            cases: &cases,
-            arrival: Arrival::Closed(outstanding),
-            duration: ROUND,
-        };
-        load.run_rightly(&clients)
-    };
+    let case = Case::addresses(&Question::a(WEB_SERVICE_NAME), &[WEB_SERVICE.into()])?;
+    let run = |outstanding| keep_asking(stage.test.namespace(), server, case.clone(), outstanding, ROUND);
     let (many, single) = (run(OUTSTANDING)?, run(1)?);
     let (p50, p99) = (readable(single.percentile(0.5)), readable(single.percentile(0.99)));
     let lost = many.lost + single.lost;

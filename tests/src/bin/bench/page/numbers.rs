@@ -93,7 +93,7 @@ fn three_digits(value: f64) -> String {
 }
 
 /// A whole number with a comma before each three digits.
-fn grouped(value: f64) -> String {
+pub(crate) fn grouped(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = String::from(if value < 0.0 { "-" } else { "" });
     for (at, digit) in digits.chars().enumerate() {

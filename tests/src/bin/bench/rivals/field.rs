@@ -94,15 +94,12 @@ impl Field {
     /// Starts all servers.
     pub(super) fn build() -> Result<Self> {
         let records = records();
-        let pairs = Hook::ALL
-            .into_iter()
-            .flat_map(|hook| Answerer::ALL.map(|answerer| (hook, answerer)));
         let path = |(hook, answerer)| Ok((Place::build()?, hook, answerer));
         Ok(Self {
             classic: Classic::start(&records)?,
             others: start_others(&records)?,
             own: Place::build()?,
-            paths: pairs.map(path).collect::<Result<_>>()?,
+            paths: Answerer::by_every_hook().map(path).collect::<Result<_>>()?,
             records,
         })
     }
@@ -111,32 +108,42 @@ impl Field {
     pub(super) fn subjects(&self) -> Result<Vec<Subject<'_>>> {
         let cases = cases(&self.records)?;
         let mut subjects = self.classic.subjects(&cases)?;
-        for other in &self.others {
-            let pids = vec![other.server.pid()?];
-            subjects.push(serve(other.name, &other.place, other.server.address(), pids, &cases)?);
+        for Other {
+            name, place, server, ..
+        } in &self.others
+        {
+            let work = Work::Servers(vec![server.pid()?]);
+            subjects.push(Subject::new(name, place, server.address(), work, cases.clone())?);
         }
-        let agent = start_agent(&self.own, "none", &self.records)?;
-        subjects.push(Subject {
-            work: Work::Agent(agent),
-            ..serve(
-                "kxdns, its own server",
-                &self.own,
-                (NODE_IPV4, 53).into(),
-                vec![],
-                &cases,
-            )?
-        });
+        let own = Work::Agent(start_agent(&self.own, "none", &[], &self.records)?);
+        let server = SocketAddr::from((NODE_IPV4, 53));
+        subjects.push(Subject::new(
+            "kxdns, its own server",
+            &self.own,
+            server,
+            own,
+            cases.clone(),
+        )?);
         for (place, hook, answerer) in &self.paths {
             let path = Path::open(place, *hook, *answerer, &self.records)?;
-            subjects.push(Subject {
-                name: path.name(),
-                clients: place.clients(1, SOCKETS)?,
-                cases: path.cases(&cases),
-                work: Work::Program(path),
-                times: LoadReport::no_times()?,
-            });
+            let (name, cases) = (path.name(), path.cases(&cases));
+            let server = SocketAddr::from((KUBE_DNS, 53));
+            subjects.push(Subject::new(&name, place, server, Work::Program(path), cases)?);
         }
         Ok(subjects)
+    }
+}
+
+impl<'f> Subject<'f> {
+    fn new(name: &str, place: &Place, server: SocketAddr, work: Work<'f>, cases: Vec<Case>) -> Result<Self> {
+        let client = Client::open(place.pod.namespace(), server, SOCKETS, Some(0))?;
+        Ok(Self {
+            name: name.to_owned(),
+            clients: vec![client],
+            cases,
+            work,
+            times: LoadReport::no_times()?,
+        })
     }
 }
 
@@ -163,7 +170,7 @@ impl Classic {
     fn subjects(&self, cases: &[Case]) -> Result<Vec<Subject<'static>>> {
         let (coredns, pod) = &self.coredns;
         let (coredns, node_local) = (coredns.pid()?, self.node_local.pid()?);
-        let serve = |name, server, pids| serve(name, &self.place, server, pids, cases);
+        let serve = |name, server, pids| Subject::new(name, &self.place, server, Work::Servers(pids), cases.to_vec());
         Ok(vec![
             serve(BEHIND_KUBE_PROXY, (KUBE_DNS, 53).into(), vec![coredns])?,
             serve(DIRECT, (pod.ipv4(), 53).into(), vec![coredns])?,
@@ -174,17 +181,6 @@ impl Classic {
             )?,
         ])
     }
-}
-
-fn serve<'f>(name: &str, place: &Place, server: SocketAddr, pids: Vec<Pid>, cases: &[Case]) -> Result<Subject<'f>> {
-    let client = Client::open(place.pod.namespace(), server, SOCKETS, Some(0))?;
-    Ok(Subject {
-        name: name.to_owned(),
-        clients: vec![client],
-        cases: cases.to_vec(),
-        work: Work::Servers(pids),
-        times: LoadReport::no_times()?,
-    })
 }
 
 fn start_others(records: &[Record]) -> Result<Vec<Other>> {

@@ -3,7 +3,7 @@
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use super::population::grouped;
+use crate::page::grouped;
 
 /// So many changes may be on their way for each processor: it keeps an API server busy, and more would only wait for each
 /// other there.
@@ -36,7 +36,7 @@ impl Pace {
     pub(crate) fn name(self) -> String {
         match self {
             Pace::OneByOne => "one change at a time".to_owned(),
-            Pace::PerSecond(rate) => format!("{} changes a second", grouped(rate as usize)),
+            Pace::PerSecond(rate) => format!("{} changes a second", grouped(rate.into())),
             Pace::Flood => "as many changes as the API server takes".to_owned(),
         }
     }

@@ -12,6 +12,7 @@ use kxdns_tests::cluster::object;
 use serde_json::{Value, json};
 
 use super::names::{is_headless, namespace_name, pod_address, service_name, slice_name};
+use crate::page::grouped;
 
 const ENDPOINTS_OF_A_SERVICE: usize = 15;
 const NODES: usize = 300;
@@ -37,7 +38,7 @@ impl Population {
 
     /// What it is called in a table.
     pub(crate) fn name(self) -> String {
-        let [services, endpoints] = [self.services, self.endpoints].map(grouped);
+        let [services, endpoints] = [self.services, self.endpoints].map(|number| grouped(number as f64));
         format!("{services} Services, {endpoints} endpoints")
     }
 
@@ -87,14 +88,6 @@ impl Population {
     /// A headless Service that is not there at first, for any number.
     pub(crate) fn headless_beyond(self, number: usize) -> usize {
         self.last_headless() + 2 * (number + 1)
-    }
-}
-
-/// A number with commas between its thousands.
-pub(crate) fn grouped(number: usize) -> String {
-    match number {
-        0..1000 => number.to_string(),
-        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
     }
 }
 
