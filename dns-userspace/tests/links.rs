@@ -37,7 +37,7 @@ fn attaches_to_a_pod_link_that_appears_and_forgets_it_when_it_goes() {
         add_pod_link(&node, &pod, "veth1");
         let state = follower.until_attached("veth1");
         assert_eq!(state.attached.unwrap().hook, Hook::Tcx);
-        assert_listed(&node, "veth1", "tcx kxdns_tc");
+        assert_listed(&node, "veth1", "tcx kxdns_tc_pod");
 
         node.ip("link del veth1");
         follower.until(|states| states.is_empty());
@@ -63,12 +63,30 @@ fn leaves_links_alone_until_they_lead_to_a_pod() {
     follower.stop().unwrap();
 }
 
+/// The kernel drops what is handed to the other end of a link within one namespace.
+#[test]
+fn hands_replies_over_only_to_another_namespace() {
+    let (node, pod) = (Namespace::new(), Namespace::new());
+    node.ip("link add left type veth peer name right");
+    let mut follower = Follower::start(&node, &["left"], AttachMode::Auto);
+    follower.until_attached("left");
+    assert_listed(&node, "left", "tcx kxdns_tc id");
+
+    node.ip(&format!("link set right netns {}", pod.name));
+    pod.ip("link set right up");
+    node.ip("link set left up");
+    await_that(&node, "left", |attachments| {
+        attachments.starts_with("tcx kxdns_tc_pod id")
+    });
+    follower.stop().unwrap();
+}
+
 #[test]
 fn attaches_by_each_hook_with_three_capabilities_and_leaves_nothing_behind() {
     let needed = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON;
     for (mode, listed) in [
-        (AttachMode::Tcx, "tcx kxdns_tc"),
-        (AttachMode::Clsact, "clsact/ingress kxdns_tc"),
+        (AttachMode::Tcx, "tcx kxdns_tc_pod"),
+        (AttachMode::Clsact, "clsact/ingress kxdns_tc_pod"),
         (AttachMode::Xdp, "generic id"),
         (AttachMode::XdpGeneric, "generic id"),
     ] {
@@ -367,8 +385,13 @@ fn assert_listed(node: &Namespace, link: &str, expected: &str) {
 /// A detached program may stay for a moment: a process that another test is just starting holds all open files until it
 /// executes its own program.
 fn await_attachments(node: &Namespace, link: &str, expected: &str) {
+    await_that(node, link, |attachments| attachments == expected);
+}
+
+/// Waits until the programs on a link are as they should be.
+fn await_that(node: &Namespace, link: &str, are_right: impl Fn(&str) -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while attachments(node, link) != expected {
+    while !are_right(&attachments(node, link)) {
         assert!(Instant::now() < deadline, "{link}: {}", attachments(node, link));
     }
 }

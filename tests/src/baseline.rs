@@ -100,8 +100,9 @@ const JUMP_UNLESS: u8 = 0x55;
 const CALL: u8 = 0x85;
 const EXIT: u8 = 0x95;
 
-/// `bpf_redirect`.
+/// `bpf_redirect` and `bpf_redirect_peer`.
 const REDIRECT: i32 = 23;
+const REDIRECT_PEER: i32 = 155;
 const XDP_PASS: i32 = 2;
 const XDP_TX: i32 = 3;
 const TC_ACT_UNSPEC: i32 = -1;
@@ -121,12 +122,12 @@ const HEADERS: i32 = 14 + 20 + 8 + 12;
 /// Where the frame ends up: back out of the device that it came in by.
 const TRANSMIT: [Instruction; 2] = [(SET, 0, 0, 0, XDP_TX), RETURN];
 
-/// The same by the device's number, which a context has at this offset.
-const fn redirect(ifindex: i16) -> [Instruction; 4] {
+/// The same, or the other end of that device, by the device's number, which a context has at this offset.
+const fn redirect(ifindex: i16, helper: i32) -> [Instruction; 4] {
     [
         (LOAD_4, 1, 6, ifindex, 0),
         (SET, 2, 0, 0, 0),
-        (CALL, 0, 0, 0, REDIRECT),
+        (CALL, 0, 0, 0, helper),
         RETURN,
     ]
 }
@@ -196,12 +197,12 @@ fn object() -> Result<Vec<u8>> {
         (
             "xdp",
             XDP_VETH_REFLECTOR,
-            reflector(XDP_DATA, &redirect(XDP_IFINDEX), XDP_PASS),
+            reflector(XDP_DATA, &redirect(XDP_IFINDEX, REDIRECT), XDP_PASS),
         ),
         (
             "classifier",
             TC_REFLECTOR,
-            reflector(TC_DATA, &redirect(TC_IFINDEX), TC_ACT_UNSPEC),
+            reflector(TC_DATA, &redirect(TC_IFINDEX, REDIRECT_PEER), TC_ACT_UNSPEC),
         ),
     ];
     for (section, name, instructions) in programs {

@@ -15,8 +15,10 @@ pub const NODE_IPV4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
 /// See [`NODE_IPV4`].
 pub const NODE_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 10);
 
-const GATEWAY_IPV4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
-const GATEWAY_IPV6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+/// The pods' gateway.
+pub const GATEWAY_IPV4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+/// See [`GATEWAY_IPV4`].
+pub const GATEWAY_IPV6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
 /// A node with nothing attached.
 #[derive(Debug)]

@@ -22,8 +22,10 @@ const MAX_FRAME: usize = 2048;
 /// Which program to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// The tc program.
+    /// The tc program that redirects to its own device.
     Tc,
+    /// The tc program that hands over to the other end of the link.
+    TcPod,
     /// The XDP program that transmits.
     Xdp,
     /// The XDP program that redirects to its own device.
@@ -32,11 +34,17 @@ pub enum Hook {
 
 impl Hook {
     /// Every program.
-    pub const ALL: [Self; 3] = [Self::Tc, Self::Xdp, Self::XdpVeth];
+    pub const ALL: [Self; 4] = [Self::Tc, Self::TcPod, Self::Xdp, Self::XdpVeth];
+
+    /// Says whether it is a tc program, or else one of XDP.
+    pub fn is_tc(self) -> bool {
+        matches!(self, Self::Tc | Self::TcPod)
+    }
 
     fn program(self) -> &'static str {
         match self {
             Self::Tc => object::TC,
+            Self::TcPod => object::TC_POD,
             Self::Xdp => object::XDP,
             Self::XdpVeth => object::XDP_VETH,
         }
@@ -46,9 +54,9 @@ impl Hook {
     fn answered(self, action: u32) -> Result<bool> {
         match (self, action) {
             // TC_ACT_UNSPEC and XDP_PASS.
-            (Self::Tc, u32::MAX) | (Self::Xdp | Self::XdpVeth, 2) => Ok(false),
+            (Self::Tc | Self::TcPod, u32::MAX) | (Self::Xdp | Self::XdpVeth, 2) => Ok(false),
             // TC_ACT_REDIRECT, XDP_TX, XDP_REDIRECT.
-            (Self::Tc, 7) | (Self::Xdp, 3) | (Self::XdpVeth, 4) => Ok(true),
+            (Self::Tc | Self::TcPod, 7) | (Self::Xdp, 3) | (Self::XdpVeth, 4) => Ok(true),
             _ => bail!("{self:?} returned {action}"),
         }
     }
@@ -155,7 +163,7 @@ impl Floor {
     /// How long it takes to run none on a frame.
     pub fn timed(&self, hook: Hook, frame: &[u8]) -> Result<Duration> {
         let program = match hook {
-            Hook::Tc => baseline::TC,
+            Hook::Tc | Hook::TcPod => baseline::TC,
             Hook::Xdp | Hook::XdpVeth => baseline::XDP,
         };
         Ok(test_run(&self.0, program, hook, frame, &mut [0; MAX_FRAME])?.duration)
@@ -170,7 +178,7 @@ fn test_run(ebpf: &Ebpf, program: &str, hook: Hook, frame: &[u8], out: &mut [u8]
     };
     let program = ebpf.program(program).context("the program is in the object")?;
     Ok(match hook {
-        Hook::Tc => <&SchedClassifier>::try_from(program)?.test_run(options)?,
+        Hook::Tc | Hook::TcPod => <&SchedClassifier>::try_from(program)?.test_run(options)?,
         Hook::Xdp | Hook::XdpVeth => <&Xdp>::try_from(program)?.test_run(options)?,
     })
 }
@@ -178,7 +186,7 @@ fn test_run(ebpf: &Ebpf, program: &str, hook: Hook, frame: &[u8], out: &mut [u8]
 fn load(ebpf: &mut Ebpf, hook: Hook) -> Result<()> {
     let program = ebpf.program_mut(hook.program()).context("not in the object")?;
     match hook {
-        Hook::Tc => <&mut SchedClassifier>::try_from(program)?.load()?,
+        Hook::Tc | Hook::TcPod => <&mut SchedClassifier>::try_from(program)?.load()?,
         Hook::Xdp | Hook::XdpVeth => <&mut Xdp>::try_from(program)?.load()?,
     }
     Ok(())

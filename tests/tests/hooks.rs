@@ -1,7 +1,7 @@
 //! Every hook on real veth pairs: the right reply reaches the pod's socket and no loss counter moves.
 //!
-//! IPv4 and IPv6, transmit checksums left to the link or not, ordinary and jumbo MTU, with and without an OPT record,
-//! and question lengths that give the frame every residue modulo 64 (the room behind a frame in native XDP depends
+//! IPv4 and IPv6, transmit checksums left to the link or not, ordinary and jumbo MTU, a link of its own or a bridge's port,
+//! with and without an OPT record, and question lengths that give the frame every residue modulo 64 (the room behind a frame in native XDP depends
 //! on it). Where the kernel lacks what a hook needs, the agent says so and attaches to nothing.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use kxdns_tests::attachments::list_attached;
 use kxdns_tests::counters::read_losses;
 use kxdns_tests::dns::{Question, ask_by};
 use kxdns_tests::figures::tell;
-use kxdns_tests::node::Node;
+use kxdns_tests::node::{GATEWAY_IPV4, GATEWAY_IPV6, Node};
 use kxdns_tests::offers::find_lack;
 use kxdns_tests::pod::{Pod, PodSpec};
 use kxdns_tests::wait::until;
@@ -106,6 +106,13 @@ fn answers_every_kind_of_frame(hook: &str, gro: bool) -> Result<()> {
         };
         pods.push((format!("{hook}, offload {offload}, MTU {mtu}"), node.add_pod(&spec)?));
     }
+    let bridged = PodSpec {
+        gro,
+        ..PodSpec::new("bridged", 9)
+    };
+    let bridged = node.add_pod(&bridged)?;
+    put_on_bridge(&node, &bridged)?;
+    pods.push((format!("{hook}, port of a bridge"), bridged));
     write_services(&node)?;
     let arguments = ["--kernel-only", "--manifests", MANIFESTS, "--attach", hook];
     let agent = Agent::start(node.namespace(), PLAIN_COREFILE, &arguments)?;
@@ -113,6 +120,20 @@ fn answers_every_kind_of_frame(hook: &str, gro: bool) -> Result<()> {
         check_pod(&node, pod, &agent).with_context(|| title.clone())?;
     }
     agent.stop()
+}
+
+/// Makes the node's end of the pod's link a port of a bridge, whose address the pod then sends its frames to.
+fn put_on_bridge(node: &Node, pod: &Pod) -> Result<()> {
+    let link = pod.node_link();
+    let batch = format!(
+        "link add br0 type bridge\n\
+         link set br0 up\n\
+         address flush dev {link}\n\
+         link set {link} master br0\n\
+         address add {GATEWAY_IPV4}/32 dev br0 scope link\n\
+         address add {GATEWAY_IPV6}/64 dev br0 nodad\n"
+    );
+    node.namespace().feed("ip", &["-batch", "-"], &batch).map(drop)
 }
 
 /// Asks for every name over both families, and compares the loss counters before and after.

@@ -5,13 +5,16 @@ use core::ffi::c_void;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::{
-    bpf_check_mtu, bpf_redirect, bpf_skb_store_bytes, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_load_bytes,
-    bpf_xdp_store_bytes,
+    bpf_check_mtu, bpf_redirect, bpf_redirect_peer, bpf_skb_change_type, bpf_skb_store_bytes, bpf_xdp_adjust_head,
+    bpf_xdp_adjust_tail, bpf_xdp_load_bytes, bpf_xdp_store_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
 use dns_ebpf::packet::{Frame, NoRoom, Packet, PacketMut, Stored, hide};
 
 use super::maps::{SCRATCH_LEN, scratch};
+
+/// The type of a frame that is addressed to whoever receives it (`include/uapi/linux/if_packet.h`).
+const PACKET_HOST: u32 = 0;
 
 /// Sends the frame out of the device of this index, and returns the action that says so.
 #[inline(always)]
@@ -164,6 +167,22 @@ impl SkbFrame {
         let context = self.context.as_ptr().cast::<__sk_buff>();
         // SAFETY: the context is the kernel's `__sk_buff`, readable for as long as the program runs.
         unsafe { (*context).ifindex }
+    }
+
+    /// Hands the frame to the other end of the link that it came in by, and returns the action that says so.
+    ///
+    /// As addressed to that end: a bridge's port receives what is addressed to the bridge, and until Linux 6.15 the frame
+    /// would still be called so.
+    #[inline(always)]
+    pub(super) fn hand_to_peer(&self) -> i64 {
+        let context = self.context.as_ptr().cast::<__sk_buff>();
+        // SAFETY: as in `interface`; the helpers take numbers besides and touch no memory of ours.
+        unsafe {
+            if (*context).pkt_type != PACKET_HOST {
+                bpf_skb_change_type(context, PACKET_HOST);
+            }
+            bpf_redirect_peer((*context).ifindex, 0)
+        }
     }
 }
 

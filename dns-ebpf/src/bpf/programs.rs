@@ -28,6 +28,19 @@ pub(super) fn kxdns_tc(context: TcContext) -> i32 {
     }
 }
 
+/// tc on the node's side of a pod's link: answers by handing the frame to the pod's side.
+///
+/// That spares the reply a queue, a softirq and the programs that look at what goes to the pod, which would see a reply to a
+/// question that they have not seen. The kernel drops what it is to hand over within one network namespace.
+#[classifier]
+pub(super) fn kxdns_tc_pod(context: TcContext) -> i32 {
+    let mut frame = SkbFrame::new(context);
+    match visit(&mut frame) {
+        Outcome::Answered(..) => frame.hand_to_peer() as i32,
+        Outcome::Pass(_) => TC_ACT_UNSPEC,
+    }
+}
+
 /// XDP on NICs, and generic XDP on any device: answers by transmitting.
 #[xdp(frags)]
 pub(super) fn kxdns_xdp(context: XdpContext) -> u32 {

@@ -20,7 +20,7 @@ use super::{
     clsact::{self, AddedQdisc},
     hook::{Hook, LinkKind},
     link::Link,
-    object::{TC, XDP, XDP_VETH},
+    object::{TC, TC_POD, XDP, XDP_VETH},
 };
 
 /// Attaches the programs of one object. Whatever it attached must be dropped before it is.
@@ -35,6 +35,7 @@ pub struct Attacher {
 /// A program on a link; dropping it takes the program off.
 #[derive(Debug)]
 pub struct Attached {
+    name: &'static str,
     // Dropped in this order: the qdisc goes only when the filter has left it.
     _program: AttachedProgram,
     _qdisc: Option<AddedQdisc>,
@@ -45,6 +46,23 @@ pub struct Attached {
 enum AttachedProgram {
     Classifier(SchedClassifierLink),
     Xdp(XdpLink),
+}
+
+impl Attached {
+    /// Says whether it is the right program for the link by this hook.
+    pub fn suits(&self, link: &Link, hook: Hook) -> bool {
+        self.name == program_for(link, hook)
+    }
+}
+
+/// The name of the right program for a link by this hook.
+fn program_for(link: &Link, hook: Hook) -> &'static str {
+    match hook {
+        Hook::Tcx | Hook::Clsact if link.is_pod_link() => TC_POD,
+        Hook::Tcx | Hook::Clsact => TC,
+        Hook::XdpNative if link.kind == LinkKind::Veth => XDP_VETH,
+        Hook::XdpGeneric | Hook::XdpNative => XDP,
+    }
 }
 
 impl Attacher {
@@ -68,25 +86,31 @@ impl Attacher {
             Hook::Clsact => clsact::ensure(link.index).map_err(|error| explain_classifier(error.into()))?,
             _ => None,
         };
+        let name = program_for(link, hook);
         let program = match hook {
-            Hook::Tcx => self.attach_classifier(link, at_head_of_tcx())?,
-            Hook::Clsact => self.attach_classifier(link, at_clsact_ingress())?,
-            Hook::XdpGeneric => self.attach_xdp(link, XDP, XdpMode::Skb)?,
-            Hook::XdpNative if link.kind == LinkKind::Veth => self.attach_xdp(link, XDP_VETH, XdpMode::Driver)?,
-            Hook::XdpNative => self.attach_xdp(link, XDP, XdpMode::Driver)?,
+            Hook::Tcx => self.attach_classifier(link, name, at_head_of_tcx())?,
+            Hook::Clsact => self.attach_classifier(link, name, at_clsact_ingress())?,
+            Hook::XdpGeneric => self.attach_xdp(link, name, XdpMode::Skb)?,
+            Hook::XdpNative => self.attach_xdp(link, name, XdpMode::Driver)?,
         };
         Ok(Attached {
+            name,
             _program: program,
             _qdisc: qdisc,
         })
     }
 
-    fn attach_classifier(&mut self, link: &Link, place: TcAttach) -> Result<AttachedProgram, AttachError> {
+    fn attach_classifier(
+        &mut self,
+        link: &Link,
+        name: &'static str,
+        place: TcAttach,
+    ) -> Result<AttachedProgram, AttachError> {
         let attach = |program: &mut SchedClassifier| {
             let id = program.attach(link.index, place)?;
             program.take_link(id)
         };
-        let program: Result<&mut SchedClassifier, _> = self.load(TC)?.try_into();
+        let program: Result<&mut SchedClassifier, _> = self.load(name)?.try_into();
         program
             .and_then(attach)
             .map(AttachedProgram::Classifier)

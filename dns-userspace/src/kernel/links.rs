@@ -198,7 +198,8 @@ impl Follower {
     fn settle(&mut self, link: &Link, before: Option<Settled>) -> Result<Settled, AttachError> {
         let choice = choose(self.mode, &self.learn_facts(link)?)?;
         // Filtering drops, and so detaches, what is attached elsewhere: two XDP modes at once are refused.
-        let attached = match before.filter(|(before, _)| before.hook == choice.hook) {
+        let suits = |(before, attached): &Settled| before.hook == choice.hook && attached.suits(link, choice.hook);
+        let attached = match before.filter(suits) {
             Some((_, attached)) => attached,
             None => self.attacher.attach(link, choice.hook)?,
         };
@@ -262,13 +263,15 @@ fn log_change(before: Option<&LinkState>, now: &LinkState) {
 
 /// Takes off what an agent left on the link that was killed; it would go on answering for as long as its lease holds.
 fn sweep(link: &Link) {
-    match clsact::sweep(link.index, object::TC) {
-        Ok(true) => info!("{}: took off what an agent that was killed had left there", link.name),
-        Ok(false) => {}
-        Err(error) => warn!(
-            "{}: cannot look for what an agent that was killed may have left: {error}",
-            link.name
-        ),
+    for program in [object::TC, object::TC_POD] {
+        match clsact::sweep(link.index, program) {
+            Ok(true) => info!("{}: took off what an agent that was killed had left there", link.name),
+            Ok(false) => {}
+            Err(error) => warn!(
+                "{}: cannot look for what an agent that was killed may have left: {error}",
+                link.name
+            ),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The BPF object that the agent embeds: three programs over one set of maps.
+//! The BPF object that the agent embeds: four programs over one set of maps.
 
 use anyhow::{Context as _, Result};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
@@ -10,6 +10,8 @@ static OBJECT: &[u8] = include_bytes_aligned!(env!("KXDNS_BPF_OBJECT"));
 
 /// Name of the tc program, for tcx and clsact.
 pub const TC: &str = "kxdns_tc";
+/// Name of the tc program for the links of pods.
+pub const TC_POD: &str = "kxdns_tc_pod";
 /// Name of the XDP program for NICs and for generic mode.
 pub const XDP: &str = "kxdns_xdp";
 /// Name of the XDP program for native mode on a veth.

@@ -76,6 +76,7 @@ const COLUMNS: [(&str, Unit); 2] = [("lowest", Unit::Seconds), ("median", Unit::
 fn title(hook: Hook) -> &'static str {
     match hook {
         Hook::Tc => "tc",
+        Hook::TcPod => "tc for a pod",
         Hook::Xdp => "XDP",
         Hook::XdpVeth => "XDP for a veth",
     }
