@@ -12,6 +12,7 @@
 //! only when no program can be reading it any more (a grace period of RCU). So nobody ever reads half of anything.
 
 use core::marker::PhantomData;
+use core::ops::RangeInclusive;
 use core::ptr::{addr_of, read_volatile};
 #[cfg(not(target_arch = "bpf"))]
 use core::sync::atomic::AtomicU64;
@@ -22,10 +23,10 @@ use crate::record::{Code, HEADER_LEN, Header, MAX_REACH, MAX_SET_AT, Set};
 use crate::words::{HashKeys, MAX_WORDS, Words, equal, hash};
 use crate::zone::Zone;
 
-/// How many bits of a hash number a bucket.
-pub const BUCKET_BITS: u32 = 17;
-/// How many buckets the index has: 8 MiB. Names find a place up to three quarters of its slots, some 700,000.
-pub const BUCKETS: u32 = 1 << BUCKET_BITS;
+/// How many bits of a hash number a bucket, at least and at most.
+pub const BUCKET_BITS: RangeInclusive<u32> = 8..=17;
+/// How many buckets there is room for: 8 MiB. Names find a place up to three quarters of their slots, some 700,000.
+pub const BUCKETS: u32 = 1 << *BUCKET_BITS.end();
 /// How many slots a bucket has.
 pub const SLOTS: usize = 7;
 /// Records begin at multiples of this many bytes.
@@ -47,8 +48,8 @@ pub mod names {
     pub const BUCKETS: &str = "BUCKETS";
     /// Array of maps, each an array of one [`super::Chunk`].
     pub const CHUNKS: &str = "CHUNKS";
-    /// One [`super::HashKeys`].
-    pub const HASH_KEYS: &str = "HASH_KEYS";
+    /// One [`super::Hashing`].
+    pub const HASHING: &str = "HASHING";
     /// One [`super::Zones`].
     pub const ZONES: &str = "ZONES";
     /// One [`super::Lease`].
@@ -97,6 +98,17 @@ pub struct Bucket {
     pub slots: [Slot; SLOTS],
     /// How many names belong here and stand in their second bucket.
     pub overflowed: u64,
+}
+
+/// How a name's place in the index follows from the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Hashing {
+    /// How many bits of a hash number a bucket, among [`BUCKET_BITS`]: as few as will do, so that few names keep to few cache
+    /// lines and pages. It changes only while nothing is answered.
+    pub bucket_bits: u64,
+    /// What names are hashed with.
+    pub keys: HashKeys,
 }
 
 /// How far beyond its beginning a record is ever read, checked or not: the farthest bytes of a set, rotated.
@@ -176,8 +188,8 @@ impl ServedAddresses {
 /// The type has no padding and no references.
 pub unsafe trait Contract: Copy {}
 
-// SAFETY: 31 + 2 times `u64`: no padding.
-unsafe impl Contract for HashKeys {}
+// SAFETY: 1 + 2 + 31 times `u64`: no padding.
+unsafe impl Contract for Hashing {}
 // SAFETY: an array of structures whose size, asserted below, is the sum of their fields': no padding.
 unsafe impl Contract for Zones {}
 // SAFETY: 4 + 4 + 4 bytes: no padding.
@@ -185,7 +197,7 @@ unsafe impl Contract for Lease {}
 // SAFETY: 8 times 4 and 8 times 16 bytes, each on a multiple of 8: no padding.
 unsafe impl Contract for ServedAddresses {}
 
-const _: () = assert!(size_of::<Bucket>() == 64 && size_of::<HashKeys>() == 264);
+const _: () = assert!(size_of::<Bucket>() == 64 && size_of::<Hashing>() == 272);
 const _: () = assert!(size_of::<Zone>() == 128 && size_of::<Lease>() == 12 && size_of::<ServedAddresses>() == 160);
 
 /// A value of the contract as bytes; `N` is its size.
@@ -210,10 +222,11 @@ pub struct Hash {
 impl Hash {
     /// Hashes a name, letter case aside.
     #[inline(always)]
-    pub fn of(name: &impl Words, keys: &HashKeys) -> Self {
-        let first = hash(name, keys);
+    pub fn of(name: &impl Words, hashing: &Hashing) -> Self {
+        let first = hash(name, &hashing.keys);
         let second = (first ^ (first >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        let bucket = |hash: u64| (hash >> (64 - BUCKET_BITS)) as u32;
+        let shift = 64_u32.wrapping_sub(hashing.bucket_bits as u32);
+        let bucket = |hash: u64| hash.wrapping_shr(shift) as u32;
         Self {
             buckets: [bucket(first), bucket(second)],
             tag: second as u32 | 1,
@@ -234,8 +247,8 @@ pub unsafe trait Maps {
     /// The chunk of this number.
     fn chunk(&self, number: u32) -> Option<*const Chunk>;
 
-    /// The keys that names are hashed with.
-    fn hash_keys(&self) -> Option<&HashKeys>;
+    /// How names are hashed.
+    fn hashing(&self) -> Option<&Hashing>;
 
     /// The zones.
     fn zones(&self) -> Option<&Zones>;
@@ -261,8 +274,8 @@ pub struct MemoryMaps<'a> {
     pub buckets: &'a [AtomicU64],
     /// The chunks by their numbers; empty where there is none.
     pub chunks: Vec<&'a [AtomicU64]>,
-    /// The keys that names are hashed with.
-    pub hash_keys: HashKeys,
+    /// How names are hashed.
+    pub hashing: Hashing,
     /// The zones.
     pub zones: Zones,
     /// The promise, which is kept at time 0.
@@ -289,8 +302,8 @@ unsafe impl Maps for MemoryMaps<'_> {
         (words.len() == CHUNK_WORDS).then(|| words.as_ptr().cast())
     }
 
-    fn hash_keys(&self) -> Option<&HashKeys> {
-        Some(&self.hash_keys)
+    fn hashing(&self) -> Option<&Hashing> {
+        Some(&self.hashing)
     }
 
     fn zones(&self) -> Option<&Zones> {
@@ -317,8 +330,8 @@ unsafe impl Maps for MemoryMaps<'_> {
 /// Looks a name up; `None` where it is not in the tables.
 #[inline(always)]
 pub fn find<'t>(maps: &'t impl Maps, name: &impl Words) -> Result<Option<StoredRecord<'t>>, Pass> {
-    let keys = maps.hash_keys().ok_or(Pass::Unsynced)?;
-    let hash = Hash::of(name, keys);
+    let hashing = maps.hashing().ok_or(Pass::Unsynced)?;
+    let hash = Hash::of(name, hashing);
     for number in hash.buckets {
         let bucket = maps.bucket(number).ok_or(Pass::Unsynced)?;
         let handle = candidate(bucket, hash.tag);

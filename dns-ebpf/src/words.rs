@@ -60,12 +60,12 @@ pub trait NameBytes: Words + Sized {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct HashKeys {
-    /// Multipliers of the full words.
-    pub words: [u64; MAX_WORDS],
-    /// Multiplier of the last word.
-    pub last: u64,
     /// Multiplier of the length.
     pub len: u64,
+    /// Multiplier of the last word.
+    pub last: u64,
+    /// Multipliers of the full words.
+    pub words: [u64; MAX_WORDS],
 }
 
 /// Hashes a name, letter case aside.
@@ -179,9 +179,9 @@ mod tests {
     use super::*;
 
     const KEYS: HashKeys = HashKeys {
-        words: [0x9e37_79b9_7f4a_7c15; MAX_WORDS],
-        last: 3,
         len: 5,
+        last: 3,
+        words: [0x9e37_79b9_7f4a_7c15; MAX_WORDS],
     };
 
     #[test]

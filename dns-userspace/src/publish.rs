@@ -178,6 +178,7 @@ impl KernelSide {
     fn publish(&mut self, zones: &ZoneTable, names: &BTreeSet<Name>) -> Result<()> {
         for name in names {
             self.tables.set(name, self.record(zones, name))?;
+            self.tables.fit()?;
         }
         self.tables.retry()
     }
@@ -198,6 +199,7 @@ impl KernelSide {
         });
         outcome?;
         self.publish_batch(zones, &batch)?;
+        self.tables.fit()?;
         info!(
             "the kernel knows {} names, in {} KiB, after {:.3} s",
             self.tables.names(),

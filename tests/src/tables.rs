@@ -20,9 +20,9 @@ use crate::frames::{DNS_SERVICE, wire_name};
 
 /// Any keys will do where nobody tries to make names fall together.
 pub const KEYS: HashKeys = HashKeys {
-    words: [0x9e37_79b9_7f4a_7c15; MAX_WORDS],
-    last: 0xbf58_476d_1ce4_e5b9,
     len: 0x94d0_49bb_1331_11eb,
+    last: 0xbf58_476d_1ce4_e5b9,
+    words: [0x9e37_79b9_7f4a_7c15; MAX_WORDS],
 };
 
 /// An empty, unsynced table of these zones with a TTL of 30 seconds, of which the first is the primary one, and the zones
@@ -121,6 +121,8 @@ impl HostTables {
     pub fn set(&mut self, name: &Name, record: Option<Record>) {
         let set = self.table.set(name, record);
         assert!(matches!(set, Ok(Ok(()))), "{name}: {set:?}");
+        let fit = self.table.fit();
+        assert!(fit.is_ok() && self.table.refused() == 0, "{fit:?}");
     }
 
     /// How many names there are.
@@ -146,7 +148,7 @@ impl HostTables {
         MemoryMaps {
             buckets: self.table.buckets(),
             chunks: self.table.chunk_memory().collect(),
-            hash_keys: KEYS,
+            hashing: self.table.hashing(),
             zones: self.zones,
             lease: Lease {
                 until: 1,

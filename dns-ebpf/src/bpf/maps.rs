@@ -6,9 +6,8 @@ use aya_ebpf::btf_maps;
 use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_jiffies64};
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, PerCpuArray};
-use dns_ebpf::maps::{self, Bucket, Chunk, Counters, Lease, Maps, ServedAddresses, Zones};
+use dns_ebpf::maps::{self, Bucket, Chunk, Counters, Hashing, Lease, Maps, ServedAddresses, Zones};
 use dns_ebpf::outcome::Outcome;
-use dns_ebpf::words::HashKeys;
 
 /// The agent writes to these maps by mapping them into its memory.
 const MMAPABLE: u32 = 1 << 10;
@@ -19,7 +18,7 @@ static BUCKETS: Array<Bucket> = Array::with_max_entries(maps::BUCKETS, MMAPABLE)
 static CHUNKS: btf_maps::ArrayOfMaps<btf_maps::Array<Chunk, 1, { MMAPABLE as usize }>, { maps::CHUNKS as usize }> =
     btf_maps::ArrayOfMaps::new();
 #[map]
-static HASH_KEYS: Array<HashKeys> = Array::with_max_entries(1, 0);
+static HASHING: Array<Hashing> = Array::with_max_entries(1, 0);
 #[map]
 static ZONES: Array<Zones> = Array::with_max_entries(1, 0);
 #[map]
@@ -74,8 +73,8 @@ unsafe impl Maps for KernelMaps {
     }
 
     #[inline(always)]
-    fn hash_keys(&self) -> Option<&HashKeys> {
-        HASH_KEYS.get(0)
+    fn hashing(&self) -> Option<&Hashing> {
+        HASHING.get(0)
     }
 
     #[inline(always)]

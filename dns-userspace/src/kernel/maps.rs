@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::panic::resume_unwind;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{io, slice};
 
@@ -12,8 +15,8 @@ use aya::maps::{Array, ArrayOfMaps, Map, MapData, PerCpuArray};
 use aya::{Ebpf, Pod};
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
 use dns_ebpf::maps::{
-    BUCKETS, Bucket, CHUNK_WORDS, Chunk, Contract, Counters, Lease, SERVED, ServedAddresses, UNIT, Zones, bytes_of,
-    ipv6_words, names,
+    BUCKETS, Bucket, CHUNK_WORDS, Chunk, Contract, Counters, Hashing, Lease, SERVED, ServedAddresses, UNIT, Zones,
+    bytes_of, ipv6_words, names,
 };
 use dns_ebpf::words::HashKeys;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -34,6 +37,7 @@ const MMAPABLE: u32 = 1 << 10;
 /// The maps that the agent writes.
 pub struct Tables {
     table: Table<KernelChunks>,
+    hashing: Bytes<{ size_of::<Hashing>() }>,
     zones: Bytes<{ size_of::<Zones>() }>,
     lease: Bytes<{ size_of::<Lease>() }>,
     served: Bytes<{ size_of::<ServedAddresses>() }>,
@@ -43,24 +47,25 @@ pub struct Tables {
 impl Tables {
     /// Takes the maps of a newly opened object and draws the keys that its names are hashed with.
     pub fn take(ebpf: &mut Ebpf) -> Result<Self> {
-        let keys = random_keys();
-        // Only borrowed: a map that is dropped is closed, and no program that is loaded later finds it.
-        let hash_keys = ebpf.map_mut(names::HASH_KEYS).context("the object has no hash keys")?;
-        let mut hash_keys: Array<_, [u8; size_of::<HashKeys>()]> = hash_keys.try_into()?;
-        hash_keys
-            .set(0, &bytes_of(&keys), 0)
-            .context("cannot write the hash keys")?;
         let Some(Map::Array(buckets)) = ebpf.map(names::BUCKETS) else {
             bail!("the object has no buckets");
         };
         let words = BUCKETS as usize * size_of::<Bucket>() / UNIT;
         let buckets = Mapping::new(buckets.fd(), words).context("cannot map the buckets into memory")?;
-        let chunks = KernelChunks {
-            outer: ArrayOfMaps::try_from(take_map(ebpf, names::CHUNKS)?)?,
+        let outer = OuterMap {
+            map: ArrayOfMaps::try_from(take_map(ebpf, names::CHUNKS)?)?,
             first: None,
         };
+        let chunks = KernelChunks {
+            outer: Arc::new(Mutex::new(outer)),
+            waiter: None,
+        };
+        let table = Table::new(random_keys(), Memory::Mapped(buckets), chunks);
+        let mut hashing = take(ebpf, names::HASHING)?;
+        set(&mut hashing, &table.hashing())?;
         Ok(Self {
-            table: Table::new(keys, Memory::Mapped(buckets), chunks),
+            table,
+            hashing,
             zones: take(ebpf, names::ZONES)?,
             lease: take(ebpf, names::LEASE)?,
             served: take(ebpf, names::SERVED)?,
@@ -79,6 +84,18 @@ impl Tables {
     /// Tries again what found no room.
     pub fn retry(&mut self) -> Result<()> {
         self.table.retry()
+    }
+
+    /// Makes the index as wide as suits the number of names. While that takes, and until the promise is renewed, everything
+    /// passes.
+    pub fn fit(&mut self) -> Result<()> {
+        if self.table.is_fit() {
+            return Ok(());
+        }
+        self.expire()?;
+        self.table.await_readers()?;
+        self.table.fit()?;
+        set(&mut self.hashing, &self.table.hashing())
     }
 
     /// Makes these the zones that are answered from.
@@ -127,9 +144,38 @@ impl Tables {
 
 /// The chunks in the kernel.
 struct KernelChunks {
-    outer: ArrayOfMaps<MapData, MapData>,
+    outer: Arc<Mutex<OuterMap>>,
+    /// Waits for a grace period.
+    waiter: Option<JoinHandle<Result<()>>>,
+}
+
+/// The array of maps that the chunks stand in.
+struct OuterMap {
+    map: ArrayOfMaps<MapData, MapData>,
     /// The first chunk that was made, which stays.
     first: Option<MapData>,
+}
+
+impl OuterMap {
+    /// The first chunk takes the place: its memory is there anyway, and no slot leads to it by this number.
+    fn withdraw(&mut self, number: u32) -> Result<()> {
+        let first = self.first.as_ref().context("there is no chunk")?;
+        self.map.set(number, first, 0).context("cannot write to a BPF map")
+    }
+
+    /// A change of an array of maps returns when every program that ran then has ended, also if it changes nothing (Linux
+    /// 4.20, `maybe_wait_bpf_programs`). `membarrier` would do, too, but not on a machine with `nohz_full`.
+    fn await_readers(&mut self) -> Result<()> {
+        // Without a chunk nobody has ever read anything.
+        if self.first.is_none() {
+            return Ok(());
+        }
+        self.withdraw(0)
+    }
+}
+
+fn lock(outer: &Mutex<OuterMap>) -> MutexGuard<'_, OuterMap> {
+    outer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Chunks for KernelChunks {
@@ -138,21 +184,35 @@ impl Chunks for KernelChunks {
         let map = aya_obj::Map::new_from_params(BPF_MAP_TYPE_ARRAY as u32, key_len, value_len, 1, MMAPABLE);
         let map = MapData::create(map, "kxdns_chunk", None).context("cannot make a BPF map")?;
         let mapping = Mapping::new(map.fd(), CHUNK_WORDS).context("cannot map a BPF map into memory")?;
-        self.outer.set(number, &map, 0).context("cannot write to a BPF map")?;
-        self.first.get_or_insert(map);
+        let mut outer = lock(&self.outer);
+        outer.map.set(number, &map, 0).context("cannot write to a BPF map")?;
+        outer.first.get_or_insert(map);
         Ok(Memory::Mapped(mapping))
     }
 
-    /// The first chunk takes the place: its memory is there anyway, and no slot leads to it by this number.
     fn withdraw(&mut self, number: u32) -> Result<()> {
-        let first = self.first.as_ref().context("there is no chunk")?;
-        self.outer.set(number, first, 0).context("cannot write to a BPF map")
+        lock(&self.outer).withdraw(number)
     }
 
-    /// A change of an array of maps returns when every program that ran then has ended, also if it changes nothing (Linux
-    /// 4.20, `maybe_wait_bpf_programs`). `membarrier` would do, too, but not on a machine with `nohz_full`.
-    fn await_readers(&mut self) -> Result<()> {
-        self.withdraw(0)
+    /// The kernel takes 6 to 16 ms for it, and on a busy machine rarely ten times that: events do not wait for it.
+    fn begin_grace_period(&mut self) -> Result<()> {
+        let outer = self.outer.clone();
+        let waiter = thread::Builder::new()
+            .name("grace-period".into())
+            .spawn(move || lock(&outer).await_readers());
+        self.waiter = Some(waiter.context("cannot start a thread")?);
+        Ok(())
+    }
+
+    fn has_grace_period_ended(&self) -> bool {
+        self.waiter.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    fn end_grace_period(&mut self) -> Result<()> {
+        let Some(waiter) = self.waiter.take() else {
+            return Ok(());
+        };
+        waiter.join().unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 
@@ -264,9 +324,9 @@ fn random_keys() -> HashKeys {
     // Odd, so that no bit of a word is lost in the multiplication.
     let key = || rand::random::<u64>() | 1;
     HashKeys {
-        words: std::array::from_fn(|_| key()),
-        last: key(),
         len: key(),
+        last: key(),
+        words: std::array::from_fn(|_| key()),
     }
 }
 

@@ -59,6 +59,16 @@ pub fn name_words(record: &[u64]) -> impl Iterator<Item = (usize, u64)> {
     (0..len).map(move |index| (index, if index == 0 { length_alone.to_word() } else { u64::MAX }))
 }
 
+/// The name that a record is of.
+pub fn name_of(record: &[u64]) -> Name {
+    let len = usize::from(Header::from_word(record[0]).name_len);
+    let words = &record[HEADER_LEN / UNIT..][..len / UNIT];
+    let mut wire: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let last = record[1].to_ne_bytes();
+    wire.extend(&last[UNIT - len % UNIT..]);
+    Name::from_wire(&wire)
+}
+
 /// The length of a record in words, read from it.
 pub fn len_of(word: impl Fn(usize) -> u64) -> usize {
     let header = Header::from_word(word(0));
