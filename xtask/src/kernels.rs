@@ -43,8 +43,15 @@ pub(crate) const GUEST_PROGRAMS: &[Program] = &[
 /// The files of `tests/tests` that run there.
 const TESTS: [&str; 2] = ["hooks", "program"];
 
-/// What the tests need of the kernel and its packages do not build in; none of them needs another.
-const MODULES: [&str; 3] = ["drivers/net/veth", "net/sched/cls_bpf", "net/sched/sch_ingress"];
+/// What the tests need of the kernel and its packages do not build in, each after those that it needs.
+const MODULES: [&str; 6] = [
+    "drivers/net/veth",
+    "net/sched/cls_bpf",
+    "net/sched/sch_ingress",
+    "net/llc/llc",
+    "net/802/stp",
+    "net/bridge/bridge",
+];
 
 const INIT: &str = include_str!("kernels/init.sh");
 
@@ -114,10 +121,11 @@ fn fill(kernel: &Kernel, tests: &[PathBuf]) -> Result<Initramfs> {
     for (name, program) in TESTS.iter().zip(tests) {
         initramfs.add_program(&format!("tests/{name}"), program)?;
     }
-    for path in MODULES {
+    for (number, path) in MODULES.iter().enumerate() {
         let module = kernel.module(path)?;
         let name = module.file_name().unwrap_or_default().to_string_lossy();
-        initramfs.add_file(&format!("modules/{name}"), &module);
+        // They are loaded in the order of their names.
+        initramfs.add_file(&format!("modules/{number}-{name}"), &module);
     }
     Ok(initramfs)
 }
