@@ -14,7 +14,7 @@ use crate::kernel::hook::AttachMode;
     name = "kxdns",
     version,
     max_term_width = 110,
-    after_help = "`kxdns run --help` has options and examples."
+    after_help = "`kxdns run --help` and `kxdns check --help` have options and examples."
 )]
 pub struct Arguments {
     /// What to do.
@@ -30,14 +30,23 @@ pub enum Command {
     /// It follows the cluster's Services, answers for them in the kernel on the links of the pods, serves what the kernel
     /// passes and forwards what is not the cluster's.
     Run(Box<Run>),
+
+    /// Check a Corefile, without running anything
+    ///
+    /// It names everything that is wrong with the file. Of one that is right it tells what the kernel answers of the
+    /// cluster's zones, why no more, and what of the file kxdns does not act on yet.
+    Check(Check),
 }
+
+/// Where CoreDNS has its Corefile in a cluster.
+const COREFILE: &str = "/etc/coredns/Corefile";
 
 /// The options of `kxdns run`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = RUN_EXAMPLES)]
 pub struct Run {
     /// The Corefile: zones, TTL, upstreams, addresses
-    #[arg(long, value_name = "PATH", default_value = "/etc/coredns/Corefile")]
+    #[arg(long, value_name = "PATH", default_value = COREFILE)]
     pub corefile: PathBuf,
 
     /// YAML or JSON files and folders to take the objects from, instead of an API server; followed as they change
@@ -82,6 +91,29 @@ pub struct Run {
     pub verbose: u8,
 }
 
+/// The options of `kxdns check`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub struct Check {
+    /// The Corefile
+    #[arg(long, value_name = "PATH", default_value = COREFILE)]
+    pub corefile: PathBuf,
+
+    /// Tell who would answer this question, for A records unless it says otherwise: server block, directives in their
+    /// order, and the kernel
+    #[arg(long, value_names = ["NAME", "TYPE"], num_args = 1..=2)]
+    pub explain: Vec<String>,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  kxdns check --corefile ./Corefile
+  kxdns check --corefile ./Corefile --explain web.default.svc.cluster.local
+  kxdns check --corefile ./Corefile --explain example.com AAAA
+
+Exit status: 0 when `kxdns run` takes the file, 1 when it does not,
+2 when the command line makes no sense.";
+
 const RUN_EXAMPLES: &str = "\
 Examples:
   kxdns run --kernel-only
@@ -113,8 +145,10 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Run, clap::Error> {
-        let Command::Run(run) = Arguments::try_parse_from(line.split(' '))?.command;
-        Ok(*run)
+        match Arguments::try_parse_from(line.split(' '))?.command {
+            Command::Run(run) => Ok(*run),
+            Command::Check(_) => panic!("{line}"),
+        }
     }
 
     #[test]
@@ -126,9 +160,11 @@ mod tests {
     fn its_help_fits_a_terminal_of_80_columns() {
         let mut command = Arguments::command().term_width(80);
         command.build();
-        let run = command.find_subcommand_mut("run").unwrap();
-        for help in [run.render_help(), run.render_long_help()].map(|help| help.to_string()) {
-            assert!(help.lines().all(|line| line.len() <= 80), "{help}");
+        for name in ["run", "check"] {
+            let command = command.find_subcommand_mut(name).unwrap();
+            for help in [command.render_help(), command.render_long_help()].map(|help| help.to_string()) {
+                assert!(help.lines().all(|line| line.len() <= 80), "{help}");
+            }
         }
     }
 

@@ -1,10 +1,11 @@
-//! `kxdns`: parses the command line and runs the agent until it is told to stop.
+//! `kxdns`: parses the command line, and runs the agent until it is told to stop, or checks a Corefile.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
+use dns_userspace::check::check;
 use dns_userspace::cli::{Arguments, Command, Run};
 use dns_userspace::{run, watch};
 use tokio::runtime::Runtime;
@@ -14,16 +15,24 @@ use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let Command::Run(options) = Arguments::parse().command;
-    log(options.verbose);
-    match run_to_the_end(*options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    let done = match Arguments::parse().command {
+        Command::Run(options) => {
+            log(options.verbose);
             // A Corefile may have several errors, each with a line of its own.
-            format!("{error:#}").lines().for_each(|line| error!("{line}"));
-            ExitCode::FAILURE
+            run_to_the_end(*options).inspect_err(|error| format!("{error:#}").lines().for_each(|line| error!("{line}")))
         }
-    }
+        Command::Check(options) => tell(check(&options)).inspect_err(|error| {
+            // Where nobody reads it, the exit status still says so.
+            let _ = writeln!(io::stderr(), "{error:#}");
+        }),
+    };
+    done.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+fn tell(text: Result<String>) -> Result<()> {
+    io::stdout()
+        .write_all(text?.as_bytes())
+        .context("cannot write to standard output")
 }
 
 fn run_to_the_end(options: Run) -> Result<()> {

@@ -3,6 +3,7 @@
 //! Whatever can be refused is opened first and the kernel's side last, so that an agent that cannot start has touched
 //! no link.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 
 use anyhow::{Context as _, Result};
@@ -15,7 +16,6 @@ use tracing::{info, warn};
 
 use crate::cli::Run;
 use crate::collect::{AgentMetrics, KernelCollector};
-use crate::corefile::ZonePlan;
 use crate::kernel::hook::AttachMode;
 use crate::kernel::maps::{Counts, Tables};
 use crate::kernel::pins::Pins;
@@ -25,6 +25,7 @@ use crate::manifests::Manifests;
 use crate::metrics::{self, ServerMetrics};
 use crate::parts::Parts;
 use crate::publish::{KernelSide, Publisher, Update};
+use crate::server::{Endpoint, Listener};
 use crate::settings::Settings;
 use crate::sources::SourceMetrics;
 use crate::watch::{ApiServer, Resource};
@@ -46,7 +47,7 @@ pub async fn run(options: Run, shutdown: CancellationToken) -> Result<()> {
     }
     raise_file_limit();
     let objects = Objects::open(&options, &settings).await?;
-    let listeners = server::bind(&settings.listen)?;
+    let listeners = listen(settings.endpoints.clone())?;
     let scrapes = http::bind("metrics", "prometheus", settings.metrics).await?;
     let probes = http::bind("readiness", "ready", settings.ready).await?;
     let mut registry = metrics::registry();
@@ -74,7 +75,7 @@ pub async fn run(options: Run, shutdown: CancellationToken) -> Result<()> {
         corefile::follow(options.corefile, config, shutdown.clone()),
     );
     let start = server::await_objects(is_synced.clone(), settings.startup_timeout);
-    let serving = server::serve(listeners, start, zones, settings.routes, answers, shutdown.clone());
+    let serving = server::serve(listeners, start, zones, answers, shutdown.clone());
     parts.start("the DNS server", serving.map(Ok));
     if let Some(listener) = scrapes {
         let serving = http::serve(listener, metrics::page(registry), shutdown.clone());
@@ -85,6 +86,12 @@ pub async fn run(options: Run, shutdown: CancellationToken) -> Result<()> {
         parts.start("the server of readiness", serving.map(Ok));
     }
     parts.finish().await
+}
+
+/// Opens the sockets of the DNS server.
+fn listen(endpoints: Vec<(SocketAddr, Endpoint)>) -> Result<Vec<(Listener, Endpoint)>> {
+    let bind = |(address, endpoint)| Ok((server::bind(address)?, endpoint));
+    endpoints.into_iter().map(bind).collect()
 }
 
 /// Takes as many files as the agent may have: a socket for each forwarded query and each connection, a link each.
@@ -148,7 +155,7 @@ fn start_kernel_side(
     let side = KernelSide::new(
         tables,
         settings.kernel_zones.clone(),
-        settings.routes.cache.clone(),
+        settings.cache.clone(),
         options.served.clone(),
         options.lease,
     )?;
@@ -167,10 +174,9 @@ fn start_kernel_side(
 /// Says what the kernel answers of each zone, and why no more.
 fn tell_plan(settings: &Settings) {
     for plan in &settings.plan {
-        let ZonePlan { zone, verdict } = plan;
         match plan.is_passed() {
-            false => info!("the kernel answers from {zone}: {verdict}"),
-            true => warn!("the kernel answers from {zone}: {verdict}"),
+            false => info!("{plan}"),
+            true => warn!("{plan}"),
         }
     }
 }

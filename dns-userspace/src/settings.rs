@@ -1,8 +1,8 @@
 //! What the agent does, from its command line and its Corefile.
 
-use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -10,11 +10,10 @@ use dns_ebpf::maps::SERVED;
 
 use crate::cli::Run;
 use crate::cluster::object::{IMPORT_NAME, Kind};
-use crate::corefile::{self, ApiServer, Config, Kubernetes, Reason, ServerBlock, ZonePlan, is_reverse};
+use crate::corefile::{self, ApiServer, Cache, Config, Kubernetes, Reason, ServerBlock, ZonePlan, is_reverse};
 use crate::kernel::{self, zones::KernelZone};
-use crate::name::Name;
 use crate::rules::Options;
-use crate::server::{Routes, Upstreams};
+use crate::server::{Block, Endpoint, Upstreams};
 use crate::watch::{ApiSource, Resource, TlsFiles};
 use crate::zone::{self, ServedZone, ZoneOptions, ZoneTable};
 
@@ -33,10 +32,10 @@ pub struct Settings {
     pub kernel_zones: Vec<KernelZone>,
     /// The API server to watch.
     pub api: ApiSource,
-    /// Where the DNS server listens; nowhere if only the kernel answers.
-    pub listen: Vec<SocketAddr>,
-    /// Where the DNS server sends what it does not answer.
-    pub routes: Routes,
+    /// Where the DNS server listens, and who answers there; nowhere if only the kernel answers.
+    pub endpoints: Vec<(SocketAddr, Endpoint)>,
+    /// The cache that the kernel's replies go through.
+    pub cache: Option<Cache>,
     /// How long the server waits for all objects to be known before it answers without them.
     pub startup_timeout: Duration,
     /// Where metrics are served.
@@ -54,9 +53,9 @@ impl Settings {
     pub fn new(config: &Config, options: &Run) -> Result<Self> {
         check_served(&options.served)?;
         let (server, kubernetes) = find_kubernetes(config, &options.corefile)?;
-        let (listen, upstreams) = match options.kernel_only {
-            true => (Vec::new(), Vec::new()),
-            false => (listen(config, server)?, upstreams(config)?),
+        let endpoints = match options.kernel_only {
+            true => Vec::new(),
+            false => endpoints(config)?,
         };
         let plan = corefile::plan(config);
         let zones = zones(&plan);
@@ -69,14 +68,8 @@ impl Settings {
             resources: resources(kubernetes),
             plan,
             api: api_source(kubernetes, options),
-            listen,
-            routes: Routes {
-                upstreams,
-                // As in CoreDNS: with either of them in the block, the class of a question makes no difference.
-                any_class: ["chaos", "forward"].iter().any(|directive| server.has(directive)),
-                cache: server.cache.clone(),
-                shuffles: server.has("loadbalance"),
-            },
+            endpoints,
+            cache: server.cache.clone(),
             startup_timeout: kubernetes.startup_timeout,
             metrics: config.servers.iter().find_map(|server| server.prometheus),
             ready: config.servers.iter().find_map(|server| server.ready),
@@ -109,6 +102,17 @@ fn check_served(served: &[IpAddr]) -> Result<()> {
 }
 
 /// Finds the one server block with `kubernetes`.
+/// Checks that an agent can run under a configuration.
+///
+/// # Errors
+///
+/// Fails as [`Settings::new`] does.
+pub fn check(config: &Config, corefile: &Path) -> Result<()> {
+    let (server, kubernetes) = find_kubernetes(config, corefile)?;
+    zone_options(server, kubernetes)?;
+    endpoints(config).map(drop)
+}
+
 fn find_kubernetes<'c>(config: &'c Config, corefile: &Path) -> Result<(&'c ServerBlock, &'c Kubernetes)> {
     let mut found = config
         .servers
@@ -209,60 +213,65 @@ fn api_source(kubernetes: &Kubernetes, options: &Run) -> ApiSource {
 }
 
 /// The addresses of the block with `kubernetes`. All blocks must share them, since names alone tell blocks apart.
-fn listen(config: &Config, server: &ServerBlock) -> Result<Vec<SocketAddr>> {
-    let port = server.keys.first().map_or(53, |key| key.port);
-    for other in &config.servers {
-        for key in &other.keys {
-            ensure!(
-                key.port == port,
-                "{}: port {} beside port {port}, where `kubernetes` is; serve all zones at one port, or run with --kernel-only",
-                key.span,
-                key.port
-            );
-            ensure!(
-                other.bind == server.bind,
-                "{}: this block's `bind` is not that of `kubernetes`; make them the same, or run with --kernel-only",
-                key.span
-            );
-        }
-    }
+/// Where the server listens, in the order of the Corefile, and who answers there.
+fn endpoints(config: &Config) -> Result<Vec<(SocketAddr, Endpoint)>> {
     let everywhere = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-    let addresses = match server.bind.as_slice() {
-        [] => &everywhere,
-        addresses => addresses,
-    };
-    Ok(addresses
-        .iter()
-        .map(|&address| SocketAddr::new(address, port))
-        .collect())
-}
-
-/// Who answers for names outside the cluster: each block's `forward`, for those of the block's zones that it takes; the
-/// deepest zone first.
-fn upstreams(config: &Config) -> Result<Vec<Upstreams>> {
-    let mut upstreams = Vec::new();
+    let mut endpoints: Vec<(SocketAddr, Endpoint)> = Vec::new();
     for server in &config.servers {
-        for forward in &server.forward {
-            let addresses = forward.find_servers()?;
-            let zones = server.keys.iter().filter_map(|key| common(&key.zone, &forward.from));
-            upstreams.extend(zones.map(|zone| Upstreams {
-                from: zone.clone(),
-                except: forward.except.clone(),
-                addresses: addresses.clone(),
-            }));
+        let block = block(server)?;
+        let addresses = if server.bind.is_empty() {
+            &everywhere[..]
+        } else {
+            &server.bind
+        };
+        for place in places(server, addresses) {
+            let index = endpoints
+                .iter()
+                .position(|(other, _)| *other == place)
+                .unwrap_or_else(|| {
+                    endpoints.push((place, Endpoint::default()));
+                    endpoints.len() - 1
+                });
+            let endpoint = &mut endpoints[index].1;
+            // As in CoreDNS: with either of them in a block, the class of a question makes no difference.
+            endpoint.any_class |= ["chaos", "forward"].iter().any(|directive| server.has(directive));
+            let keys = server.keys.iter().filter(|key| key.port == place.port());
+            endpoint.blocks.push(Block {
+                zones: keys.map(|key| key.zone.clone()).collect(),
+                ..block.clone()
+            });
         }
     }
-    upstreams.sort_by_key(|upstreams| Reverse(upstreams.from.labels().count()));
-    Ok(upstreams)
+    Ok(endpoints)
 }
 
-/// The zone whose names lie in both zones; `None` where neither lies in the other.
-fn common<'n>(one: &'n Name, other: &'n Name) -> Option<&'n Name> {
-    match (one.is_within(other), other.is_within(one)) {
-        (true, _) => Some(one),
-        (false, true) => Some(other),
-        (false, false) => None,
+/// The addresses and ports of a block, each once.
+fn places(server: &ServerBlock, addresses: &[IpAddr]) -> Vec<SocketAddr> {
+    let mut places = Vec::new();
+    for key in &server.keys {
+        let new = addresses.iter().map(|&address| SocketAddr::new(address, key.port));
+        let new: Vec<_> = new.filter(|place| !places.contains(place)).collect();
+        places.extend(new);
     }
+    places
+}
+
+/// What a server block does, whatever its zones.
+fn block(server: &ServerBlock) -> Result<Block> {
+    let upstreams = server.forward.iter().map(|forward| {
+        Ok(Arc::new(Upstreams {
+            from: forward.from.clone(),
+            except: forward.except.clone(),
+            addresses: forward.find_servers()?,
+        }))
+    });
+    Ok(Block {
+        zones: Vec::new(),
+        kubernetes: server.kubernetes.is_some(),
+        upstreams: upstreams.collect::<Result<_>>()?,
+        cache: server.cache.clone(),
+        shuffles: server.has("loadbalance"),
+    })
 }
 
 #[cfg(test)]
@@ -292,9 +301,14 @@ mod tests {
         );
         assert!(settings.plan.iter().all(|plan| plan.verdict == Verdict::Everything));
         assert_eq!(settings.kernel_zones.len(), 3);
-        assert_eq!(settings.listen, ["[::]:53".parse().unwrap()]);
+        let [(address, endpoint)] = settings.endpoints.as_slice() else {
+            panic!("{:?}", settings.endpoints);
+        };
+        assert_eq!(*address, "[::]:53".parse().unwrap());
+        assert!(endpoint.any_class && endpoint.blocks[0].kubernetes);
         assert_eq!(settings.metrics, Some("[::]:9153".parse().unwrap()));
-        assert_eq!(settings.routes.upstreams[0].addresses, ["10.0.0.2:53".parse().unwrap()]);
+        let upstreams = &endpoint.blocks[0].upstreams;
+        assert_eq!(upstreams[0].addresses, ["10.0.0.2:53".parse().unwrap()]);
         assert_eq!(settings.api, ApiSource::InCluster);
     }
 
@@ -312,7 +326,7 @@ mod tests {
             ("prometheus", "rewrite name a b\n  prometheus", false),
             // The server caches as it should, so that only the kernel has nothing to say.
             ("ttl 7", "ttl 60\n }\n  cache 30 {", true),
-            ("forward", "}\nlocal {\n  forward", false),
+            ("forward", "}\nlocal {\n  forward", true),
         ] {
             let settings = read(&CLASSIC.replace(from, to), &[]).unwrap();
             assert_eq!(settings.zones[0].certain, certain, "{to}");
@@ -340,26 +354,51 @@ mod tests {
     fn opens_no_dns_socket_if_only_the_kernel_answers() {
         let two_ports = format!("{CLASSIC}example.org:54 {{\n  forward . 10.0.0.3\n}}\n");
         let settings = read(&two_ports, &["--kernel-only"]).unwrap();
-        assert_eq!(settings.listen, []);
-        assert!(settings.routes.upstreams.is_empty());
+        assert!(settings.endpoints.is_empty());
     }
 
     #[test]
-    fn asks_the_upstreams_of_the_deepest_zone_first() {
-        let corefile = format!("{CLASSIC}example.org {{\n  forward a.example.org 10.0.0.3\n  forward . 10.0.0.4\n}}\n");
-        let upstreams = read(&corefile, &[]).unwrap().routes.upstreams;
-        let order: Vec<_> = upstreams
-            .iter()
-            .map(|it| (it.from.to_string(), it.addresses[0].to_string()))
+    fn every_block_answers_at_its_ports_and_addresses() {
+        let corefile = format!(
+            "{CLASSIC}a.example b.example:54 {{\n  forward a.example 10.0.0.3\n  forward . 10.0.0.4\n}}\n\
+             c.example c.example:54 {{\n  bind 127.0.0.1 127.0.0.2\n}}\n"
+        );
+        let endpoints = read(&corefile, &[]).unwrap().endpoints.into_iter();
+        let told: Vec<_> = endpoints
+            .map(|(address, endpoint)| {
+                let blocks = endpoint.blocks.iter().map(|block| {
+                    let upstreams = block
+                        .upstreams
+                        .iter()
+                        .map(|upstreams| upstreams.addresses[0].ip().to_string());
+                    format!(
+                        "{:?} {} {:?}",
+                        block.zones,
+                        block.kubernetes,
+                        upstreams.collect::<Vec<_>>()
+                    )
+                });
+                (address.to_string(), endpoint.any_class, blocks.collect::<Vec<_>>())
+            })
             .collect();
-        let expected = [
-            ("a.example.org.", "10.0.0.3:53"),
-            ("example.org.", "10.0.0.4:53"),
-            (".", "10.0.0.2:53"),
+        let [cluster, a, b, c] = [
+            r#"[.] true ["10.0.0.2"]"#,
+            r#"[a.example.] false ["10.0.0.3", "10.0.0.4"]"#,
+            r#"[b.example.] false ["10.0.0.3", "10.0.0.4"]"#,
+            "[c.example.] false []",
         ];
+        let expected = [
+            ("[::]:53", true, &[cluster, a][..]),
+            ("[::]:54", true, &[b]),
+            ("127.0.0.1:53", false, &[c]),
+            ("127.0.0.2:53", false, &[c]),
+            ("127.0.0.1:54", false, &[c]),
+            ("127.0.0.2:54", false, &[c]),
+        ];
+        let owned = |blocks: &[&str]| blocks.iter().map(|&block| block.to_owned()).collect();
         assert_eq!(
-            order,
-            expected.map(|(zone, address)| (zone.to_owned(), address.to_owned()))
+            told,
+            expected.map(|(address, any, blocks)| (address.to_owned(), any, owned(blocks)))
         );
     }
 
@@ -390,11 +429,9 @@ mod tests {
 
     #[test]
     fn says_what_it_cannot_do_and_the_way_out() {
-        let [none, second, port, bind] = [
+        let [none, second] = [
             ".:53 {\n  forward . 10.0.0.2\n}\n".to_owned(),
             format!("{CLASSIC}b.local {{\n  kubernetes b.local\n}}\n"),
-            format!("{CLASSIC}b.local:54 {{\n  forward . 10.0.0.2\n}}\n"),
-            format!("{CLASSIC}b.local {{\n  bind 10.0.0.1\n  forward . 10.0.0.2\n}}\n"),
         ];
         for (corefile, expected) in [
             (
@@ -404,14 +441,6 @@ mod tests {
             (
                 second,
                 "Corefile:9:3: a second `kubernetes`; kxdns serves the zones of one: give the first, at Corefile:2:3",
-            ),
-            (
-                port,
-                "Corefile:8:1: port 54 beside port 53, where `kubernetes` is; serve all zones at one port, or run",
-            ),
-            (
-                bind,
-                "Corefile:8:1: this block's `bind` is not that of `kubernetes`; make them the same, or run with",
             ),
         ] {
             let error = read(&corefile, &[]).unwrap_err().to_string();
@@ -440,7 +469,9 @@ mod tests {
     fn read(corefile: &str, arguments: &[&str]) -> Result<Settings> {
         let config = corefile::parse(Path::new("Corefile"), corefile).unwrap();
         let line = ["kxdns", "run", "--corefile", "Corefile"].iter().chain(arguments);
-        let Command::Run(options) = Arguments::try_parse_from(line).unwrap().command;
+        let Command::Run(options) = Arguments::try_parse_from(line).unwrap().command else {
+            panic!("not `run`");
+        };
         Settings::new(&config, &options)
     }
 }

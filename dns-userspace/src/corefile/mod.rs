@@ -1,8 +1,8 @@
 //! The Corefile: from its text to a typed configuration, with an error for everything that is not understood.
 //!
 //! The grammar is that of CoreDNS 1.14 (Caddyfile v1): `lexer` makes words and braces, `parser` makes blocks of
-//! statements and takes imports in, `config` gives the statements their meaning, and `plan` says what the kernel may
-//! answer under them. Nothing here opens a socket or knows a running agent.
+//! statements and takes imports in, `config` gives the statements their meaning, `plan` says what the kernel may
+//! answer under them, and `explain` who has a say in a question. Nothing here opens a socket or knows a running agent.
 //!
 //! Stricter than CoreDNS, each time with an error that says what to write instead: a `#` inside a word (CoreDNS drops the
 //! rest of that word only), options given twice, surplus arguments, `endpoint` with `kubeconfig`, upstreams by host name,
@@ -18,6 +18,7 @@ mod cursor;
 mod directives;
 mod duration;
 mod error;
+mod explain;
 mod files;
 mod follow;
 mod forward;
@@ -38,6 +39,7 @@ pub use cache::{Cache, limit_ttl};
 pub use config::{Config, Directive, Key, ServerBlock};
 pub use directives::Effect;
 pub use error::{Error, Errors, Problem, Span};
+pub use explain::{Explanation, explain};
 pub use follow::follow;
 pub use forward::{Forward, Upstream, parse_nameservers};
 pub use kubernetes::{ApiServer, Fallthrough, Kubernetes, Pods, TlsFiles, soa_ttl};

@@ -81,6 +81,12 @@ impl ZonePlan {
     }
 }
 
+impl fmt::Display for ZonePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the kernel answers from {}: {}", self.zone, self.verdict)
+    }
+}
+
 impl Verdict {
     /// Why the kernel may not answer everything.
     pub fn reason(&self) -> Option<&Reason> {
@@ -105,10 +111,7 @@ impl Reason {
     /// Whether somebody whom the agent does not ask may own names of the zone or change what is said of them. Then the agent
     /// cannot say what does not exist, any more than the kernel can.
     pub fn is_another(&self) -> bool {
-        matches!(
-            self,
-            Self::Directive(_) | Self::OtherBlock { .. } | Self::Unreachable { .. }
-        )
+        matches!(self, Self::Directive(_) | Self::Unreachable { .. })
     }
 }
 
@@ -226,7 +229,7 @@ fn find_hidden(plans: &mut [ZonePlan]) {
     }
 }
 
-fn describe(effect: Effect) -> &'static str {
+pub(super) fn describe(effect: Effect) -> &'static str {
     match effect {
         Effect::LeavesAlone => "leaves the cluster's answers alone",
         Effect::Answers => "may answer names of the cluster by itself",

@@ -12,25 +12,20 @@ use super::udp::UdpListener;
 /// Connections that the kernel completes before they are accepted.
 const TCP_BACKLOG: i32 = 1024;
 
-/// Open sockets, one of UDP and one of TCP for each address.
-pub struct Listeners {
-    pub(super) udp: Vec<UdpListener>,
-    pub(super) tcp: Vec<TcpListener>,
+/// Open sockets of both transports at one address.
+pub struct Listener {
+    pub(super) udp: UdpListener,
+    pub(super) tcp: TcpListener,
 }
 
-/// Opens UDP and TCP sockets on these addresses; `[::]` takes IPv4 in too, and is `0.0.0.0` on a host without IPv6.
+/// Opens a UDP and a TCP socket; `[::]` takes IPv4 in too, and is `0.0.0.0` on a host without IPv6.
 ///
 /// An error is one line that names the address and the way out.
-pub fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Listeners> {
-    let udp = addresses
-        .iter()
-        .map(|&address| bind_udp(address))
-        .collect::<anyhow::Result<_>>()?;
-    let tcp = addresses
-        .iter()
-        .map(|&address| bind_tcp(address))
-        .collect::<anyhow::Result<_>>()?;
-    Ok(Listeners { udp, tcp })
+pub fn bind(address: SocketAddr) -> anyhow::Result<Listener> {
+    Ok(Listener {
+        udp: bind_udp(address)?,
+        tcp: bind_tcp(address)?,
+    })
 }
 
 fn bind_udp(address: SocketAddr) -> anyhow::Result<UdpListener> {
@@ -96,8 +91,8 @@ mod tests {
 
     #[tokio::test]
     async fn says_in_one_line_what_to_do_about_a_port_in_use() {
-        let first = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
-        let (udp, tcp) = (first.udp[0].local_addr(), first.tcp[0].local_addr().unwrap());
+        let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (udp, tcp) = (first.udp.local_addr(), first.tcp.local_addr().unwrap());
         let cases = [
             (udp, "UDP", bind_udp(udp).map(drop)),
             (tcp, "TCP", bind_tcp(tcp).map(drop)),
@@ -114,7 +109,7 @@ mod tests {
     #[tokio::test]
     async fn names_an_address_that_no_interface_has() {
         // TEST-NET-1 (RFC 5737) is on no interface.
-        let error = bind(&["192.0.2.1:0".parse().unwrap()]).err().unwrap().to_string();
+        let error = bind("192.0.2.1:0".parse().unwrap()).err().unwrap().to_string();
         assert!(
             error.starts_with("cannot listen on 192.0.2.1:0 (UDP): no interface has this address;"),
             "{error}"

@@ -35,14 +35,15 @@ use tracing::{info, warn};
 
 pub use forward::Upstreams;
 pub use holding::{Held, hold};
-pub use listen::{Listeners, bind};
+pub use listen::{Listener, bind};
 pub use message::rewrite;
 pub use query::Transport;
 
 use crate::corefile::Cache;
 use crate::metrics::ServerMetrics;
+use crate::name::Name;
 use crate::zone::SharedZoneTable;
-use respond::{Responder, Response};
+use respond::{Responder, Response, Slots};
 
 /// How long queries in progress may take to finish after shutdown was asked for.
 const GRACE: Duration = Duration::from_secs(5);
@@ -50,13 +51,24 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often is told that the start waits.
 const TELLING: Duration = Duration::from_secs(1);
 
-/// Where questions go that the zones do not answer.
+/// A place where the server listens, and who takes the questions there.
 #[derive(Clone, Debug, Default)]
-pub struct Routes {
-    /// The upstreams; the first that takes a name is asked. What none takes is refused.
-    pub upstreams: Vec<Upstreams>,
+pub struct Endpoint {
+    /// The server blocks; the one with the longest zone that holds a name takes it.
+    pub blocks: Vec<Block>,
     /// Whether questions of any class are taken, as if they were of class IN; else they are refused.
     pub any_class: bool,
+}
+
+/// A server block: what becomes of the questions that it takes.
+#[derive(Clone, Debug, Default)]
+pub struct Block {
+    /// The zones that it takes questions for.
+    pub zones: Vec<Name>,
+    /// Whether the cluster's zones are asked first.
+    pub kubernetes: bool,
+    /// The upstreams; the first that takes a name is asked. What none takes is refused.
+    pub upstreams: Vec<Arc<Upstreams>>,
     /// What becomes of TTLs, if anything.
     pub cache: Option<Cache>,
     /// Whether the addresses of an answer come in random order.
@@ -85,33 +97,39 @@ pub async fn await_objects(mut synced: watch::Receiver<bool>, limit: Duration) {
 /// What the zones alone reply to a message, if anything; other names are refused.
 pub fn reply_to(message: &[u8], transport: Transport, zones: &SharedZoneTable) -> Option<Vec<u8>> {
     let metrics = ServerMetrics::register(&mut Registry::default());
-    match Responder::new(zones.clone(), Routes::default(), metrics).respond(message, transport) {
+    let endpoint = Endpoint {
+        blocks: vec![Block {
+            zones: vec![Name::root()],
+            kubernetes: true,
+            ..Block::default()
+        }],
+        any_class: false,
+    };
+    match Responder::new(zones.clone(), endpoint, Slots::default(), metrics).respond(message, transport) {
         Response::Reply(_, reply) => Some(reply),
         Response::Silence | Response::Forward(_) => None,
     }
 }
 
-/// Answers on these listeners, once `start` has come to pass, until `shutdown`; then finishes what is in progress, within
-/// five seconds.
+/// Answers where these listen, once `start` has come to pass, until `shutdown`; then finishes what is in progress, within five
+/// seconds.
 pub async fn serve(
-    listeners: Listeners,
+    listeners: Vec<(Listener, Endpoint)>,
     start: impl Future<Output = ()>,
     zones: SharedZoneTable,
-    routes: Routes,
     metrics: ServerMetrics,
     shutdown: CancellationToken,
 ) {
     // Who listens nowhere waits for nothing.
-    if !listeners.udp.is_empty() && shutdown.run_until_cancelled(start).await.is_none() {
+    if !listeners.is_empty() && shutdown.run_until_cancelled(start).await.is_none() {
         return;
     }
-    let responder = Arc::new(Responder::new(zones, routes, metrics));
-    let tasks = TaskTracker::new();
-    for socket in listeners.udp {
-        tasks.spawn(udp::serve(socket, responder.clone(), tasks.clone(), shutdown.clone()));
-    }
-    for listener in listeners.tcp {
-        tasks.spawn(tcp::serve(listener, responder.clone(), tasks.clone(), shutdown.clone()));
+    let (tasks, slots) = (TaskTracker::new(), Slots::default());
+    for (Listener { udp, tcp }, endpoint) in listeners {
+        let responder = Responder::new(zones.clone(), endpoint, slots.clone(), metrics.clone());
+        let responder = Arc::new(responder);
+        tasks.spawn(udp::serve(udp, responder.clone(), tasks.clone(), shutdown.clone()));
+        tasks.spawn(tcp::serve(tcp, responder, tasks.clone(), shutdown.clone()));
     }
     shutdown.cancelled().await;
     tasks.close();

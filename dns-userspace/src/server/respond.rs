@@ -1,8 +1,9 @@
 //! What a message is answered with: at once from the zones, at once by the server itself, or by an upstream.
 
+use std::cmp::Reverse;
 use std::sync::{Arc, PoisonError};
 
-use domain::base::iana::OptRcode;
+use domain::base::iana::{OptRcode, Rtype};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
@@ -10,13 +11,24 @@ use super::forward::{self, Upstreams};
 use super::message::Message;
 use super::query::{Query, Rejection, Transport};
 use super::reply::{self, Setting};
-use super::{Routes, cache};
+use super::{Block, Endpoint, cache};
 use crate::corefile::Cache;
 use crate::metrics::{ServerMetrics, Source};
+use crate::name::Name;
 use crate::zone::{Content, Said, SharedZoneTable, ZoneTable};
 
 /// Queries that may wait for upstreams at a time; further ones are refused.
 pub(super) const MAX_FORWARDED: usize = 1000;
+
+/// Room for queries that wait for upstreams, wherever they came in.
+#[derive(Clone)]
+pub(super) struct Slots(Arc<Semaphore>);
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_FORWARDED)))
+    }
+}
 
 /// The longest query that is read over UDP, in bytes: what CoreDNS's buffer holds.
 const MAX_UDP_QUERY: usize = 512;
@@ -61,23 +73,40 @@ enum Outcome {
 /// Answers messages, whatever they came in by.
 pub(super) struct Responder {
     zones: SharedZoneTable,
-    routes: Routes,
-    upstreams: Vec<Arc<Upstreams>>,
-    slots: Arc<Semaphore>,
+    any_class: bool,
+    /// The blocks by their zones, the longest first.
+    blocks: Vec<(Name, Arc<Block>)>,
+    slots: Slots,
     metrics: ServerMetrics,
 }
 
 impl Responder {
-    /// Makes a responder for these zones and, for other names, these routes.
-    pub(super) fn new(zones: SharedZoneTable, mut routes: Routes, metrics: ServerMetrics) -> Self {
-        let upstreams = std::mem::take(&mut routes.upstreams);
+    /// Makes a responder for one place where the server listens.
+    pub(super) fn new(zones: SharedZoneTable, endpoint: Endpoint, slots: Slots, metrics: ServerMetrics) -> Self {
+        let blocks = endpoint.blocks.into_iter().map(Arc::new);
+        let mut blocks: Vec<_> = blocks
+            .flat_map(|block| block.zones.clone().into_iter().map(move |zone| (zone, block.clone())))
+            .collect();
+        blocks.sort_by_key(|(zone, _)| Reverse(zone.as_wire().len()));
         Self {
             zones,
-            routes,
-            upstreams: upstreams.into_iter().map(Arc::new).collect(),
-            slots: Arc::new(Semaphore::new(MAX_FORWARDED)),
+            any_class: endpoint.any_class,
+            blocks,
+            slots,
             metrics,
         }
+    }
+
+    /// The block that takes a query: that of the longest zone that holds the name. What is asked of a zone's DS records goes as
+    /// in CoreDNS to the shortest but the root, since they stand in the parent zone.
+    fn block_of(&self, query: &Query) -> Option<&Block> {
+        let mut holding = self.blocks.iter().filter(|(zone, _)| query.name().is_within(zone));
+        let longest = holding.next()?;
+        let (_, block) = match query.message.question.qtype {
+            Rtype::DS => holding.rfind(|(zone, _)| *zone != Name::root()).unwrap_or(longest),
+            _ => longest,
+        };
+        Some(block)
     }
 
     /// Decides what to do about a message.
@@ -98,7 +127,7 @@ impl Responder {
     }
 
     fn serve(&self, query: &Query, transport: Transport) -> Response {
-        if !self.routes.any_class && !query.is_internet() {
+        if !self.any_class && !query.is_internet() {
             let refusal = reply::status(query, OptRcode::REFUSED);
             return Response::Reply(Source::Server, reply::write(query, refusal, transport));
         }
@@ -142,16 +171,20 @@ impl Responder {
 
     /// The cache that replies to this query go through, if there is one.
     fn cache_of(&self, query: &Query) -> Option<&Cache> {
-        self.routes.cache.as_ref().filter(|cache| cache.takes(query.name()))
+        let cache = self.block_of(query)?.cache.as_ref();
+        cache.filter(|cache| cache.takes(query.name()))
     }
 
     /// Answers a query; up to `aliases` may still be followed.
     fn answer(&self, query: &Query, transport: Transport, aliases: usize) -> Outcome {
-        match self.consult_zones(query) {
-            Claim::Reply(reply) => Outcome::Reply(Source::Zone, self.pass(query, reply)),
-            Claim::Alias(reply, target) => self.follow(query, transport, reply, &target, aliases),
-            Claim::Refused => refuse(query),
-            Claim::None => self.pass_on(query, transport),
+        let Some(block) = self.block_of(query) else {
+            return refuse(query);
+        };
+        match block.kubernetes.then(|| self.consult_zones(query)) {
+            Some(Claim::Reply(reply)) => Outcome::Reply(Source::Zone, self.pass(query, reply)),
+            Some(Claim::Alias(reply, target)) => self.follow(query, transport, reply, &target, aliases),
+            Some(Claim::Refused) => refuse(query),
+            Some(Claim::None) | None => self.pass_on(block, query, transport),
         }
     }
 
@@ -184,11 +217,11 @@ impl Responder {
         self.pass(query, reply)
     }
 
-    fn pass_on(&self, query: &Query, transport: Transport) -> Outcome {
-        let Some(upstreams) = self.upstreams.iter().find(|upstreams| upstreams.serve(query.name())) else {
+    fn pass_on(&self, block: &Block, query: &Query, transport: Transport) -> Outcome {
+        let Some(upstreams) = block.upstreams.iter().find(|upstreams| upstreams.serve(query.name())) else {
             return refuse(query);
         };
-        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+        let Ok(slot) = self.slots.0.clone().try_acquire_owned() else {
             return refuse(query);
         };
         Outcome::Forward(Box::new(Forward {
@@ -205,7 +238,7 @@ impl Responder {
         if let Some(cache) = self.cache_of(query) {
             cache::pass(cache, query, &mut reply);
         }
-        if self.routes.shuffles {
+        if self.block_of(query).is_some_and(|block| block.shuffles) {
             reply::shuffle(&mut reply);
         }
         reply

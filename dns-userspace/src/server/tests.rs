@@ -34,17 +34,20 @@ struct Server {
 impl Server {
     /// Starts a server of `cluster.local`, which is not synced yet.
     fn start(address: &str, upstreams: Option<Upstreams>) -> Self {
-        let listeners = bind(&[address.parse().unwrap()]).unwrap();
-        let (udp, tcp) = (listeners.udp[0].local_addr(), listeners.tcp[0].local_addr().unwrap());
+        Self::start_with(address, endpoint(upstreams))
+    }
+
+    fn start_with(address: &str, endpoint: Endpoint) -> Self {
+        let listener = bind(address.parse().unwrap()).unwrap();
+        let (udp, tcp) = (listener.udp.local_addr(), listener.tcp.local_addr().unwrap());
         let zones = unsynced_zones();
         let mut registry = Registry::default();
         let metrics = ServerMetrics::register(&mut registry);
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(serve(
-            listeners,
+            vec![(listener, endpoint)],
             std::future::ready(()),
             zones.clone(),
-            routes(upstreams),
             metrics,
             shutdown.clone(),
         ));
@@ -113,11 +116,16 @@ const SERVFAIL: ([u8; 2], u8, u8) = ([0x81, 2], 0, 0);
 const ZONE_SERVFAIL: ([u8; 2], u8, u8) = ([0x85, 2], 0, 1);
 const REFUSED: ([u8; 2], u8, u8) = ([0x81, 5], 0, 0);
 
-fn routes(upstreams: Option<Upstreams>) -> Routes {
-    Routes {
+/// One block for all names.
+fn endpoint(upstreams: Option<Upstreams>) -> Endpoint {
+    Endpoint {
         any_class: upstreams.is_some(),
-        upstreams: upstreams.into_iter().collect(),
-        ..Routes::default()
+        blocks: vec![Block {
+            zones: vec![Name::root()],
+            kubernetes: true,
+            upstreams: upstreams.into_iter().map(Arc::new).collect(),
+            ..Block::default()
+        }],
     }
 }
 
@@ -263,10 +271,69 @@ async fn fails_when_no_upstream_replies() {
     assert_eq!(reply[4..], query[4..]);
 }
 
+#[tokio::test]
+async fn the_block_of_the_longest_zone_takes_a_name() {
+    // Each upstream replies with an rcode of its own.
+    let mut blocks = Vec::new();
+    for (zone, rcode) in [("corp.example", 3), (".", 0), ("a.corp.example", 4)] {
+        let (upstream, _) = script(Transport::Udp, move |query| {
+            let mut reply = query.to_vec();
+            (reply[2], reply[3]) = (0x81, rcode);
+            vec![reply]
+        })
+        .await;
+        blocks.push(Block {
+            zones: vec![Name::parse(zone).unwrap()],
+            upstreams: vec![Arc::new(upstreams(&[upstream]))],
+            ..Block::default()
+        });
+    }
+    let endpoint = |blocks: &[Block]| Endpoint {
+        blocks: blocks.to_vec(),
+        any_class: true,
+    };
+    const DS: u16 = 43;
+    let server = Server::start_with("127.0.0.1:0", endpoint(&blocks));
+    for (name, qtype, rcode) in [
+        ("www.example.com", 1, 0),
+        ("WWW.Corp.example", 1, 3),
+        ("corp.example", 1, 3),
+        ("acorp.example", 1, 0),
+        ("a.corp.example", 1, 4),
+        ("b.a.corp.example", 28, 4),
+        ("a.corp.example", DS, 3),
+        ("corp.example", DS, 3),
+        ("www.example.com", DS, 0),
+    ] {
+        assert_eq!(server.ask(&query(name, qtype)).await[3] & 0xf, rcode, "{name} {qtype}");
+    }
+    let server = Server::start_with("127.0.0.1:0", endpoint(&blocks[..1]));
+    assert_eq!(summary(&server.ask(&query("www.example.com", 1)).await), REFUSED);
+}
+
+#[tokio::test]
+async fn only_the_block_of_kubernetes_asks_the_zones() {
+    let mut endpoint = endpoint(None);
+    endpoint.blocks.push(Block {
+        zones: vec![Name::parse("ns.svc.cluster.local").unwrap()],
+        ..Block::default()
+    });
+    let server = Server::start_with("127.0.0.1:0", endpoint);
+    server.sync();
+    let [here, there] = ["web.default.svc.cluster.local", "web.ns.svc.cluster.local"].map(|name| query(name, 1));
+    assert_eq!(summary(&server.ask(&here).await), ([0x85, 0], 1, 0));
+    assert_eq!(summary(&server.ask(&there).await), REFUSED);
+}
+
 #[test]
 fn refuses_when_too_many_wait_for_upstreams() {
     let metrics = ServerMetrics::register(&mut Registry::default());
-    let responder = Responder::new(unsynced_zones(), routes(Some(upstreams(&[closed_port()]))), metrics);
+    let responder = Responder::new(
+        unsynced_zones(),
+        endpoint(Some(upstreams(&[closed_port()]))),
+        Slots::default(),
+        metrics,
+    );
     let respond = || responder.respond(&query("www.example.com", 1), Transport::Udp);
     let waiting: Vec<_> = (0..respond::MAX_FORWARDED).map(|_| respond()).collect();
     assert!(

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
 use dns_userspace::cli::{Arguments, Command};
 use dns_userspace::cluster::Event;
@@ -43,17 +43,11 @@ impl Server {
             zones.update(event.clone(), 1_700_000_000);
         }
         let address = SocketAddr::new(host, 5353);
-        let listeners = server::bind(&[address])?;
+        let (_, endpoint) = settings.endpoints.into_iter().next().context("it listens nowhere")?;
+        let listeners = vec![(server::bind(address)?, endpoint)];
         let metrics = ServerMetrics::register(&mut Registry::default());
         let (zones, shutdown) = (Arc::new(RwLock::new(zones)), CancellationToken::new());
-        let serving = server::serve(
-            listeners,
-            std::future::ready(()),
-            zones,
-            settings.routes,
-            metrics,
-            shutdown.clone(),
-        );
+        let serving = server::serve(listeners, std::future::ready(()), zones, metrics, shutdown.clone());
         tokio::spawn(serving);
         Ok(Self {
             address,
@@ -65,7 +59,9 @@ impl Server {
 /// The settings of an agent that knows the recorded CoreDNS's addresses as its own.
 fn settings(corefile: &str) -> Result<Settings> {
     let config = corefile::parse(Path::new("Corefile"), corefile)?;
-    let Command::Run(options) = Arguments::try_parse_from(["kxdns", "run"])?.command;
+    let Command::Run(options) = Arguments::try_parse_from(["kxdns", "run"])?.command else {
+        bail!("not `run`");
+    };
     let mut settings = Settings::new(&config, &options)?;
     let own = OWN_ADDRESSES.iter().map(|address| address.parse());
     settings.zone_options.names.local = own.collect::<Result<_, _>>()?;
