@@ -1,4 +1,4 @@
-//! Small pages over HTTP/1: metrics and readiness.
+//! Small pages over HTTP/1: metrics, readiness and health.
 
 use std::convert::Infallible;
 use std::io;
@@ -61,6 +61,11 @@ pub fn readiness(synced: watch::Receiver<bool>) -> impl Fn(&str) -> Option<Page>
             false => Page::plain(StatusCode::SERVICE_UNAVAILABLE, "kubernetes"),
         })
     }
+}
+
+/// The page that tells, as CoreDNS's `health` does, that there is somebody to ask.
+pub fn health(path: &str) -> Option<Page> {
+    (path == "/health").then(|| Page::plain(StatusCode::OK, "OK"))
 }
 
 /// Opens an endpoint's socket, if it is to be anywhere; `[::]` is `0.0.0.0` on a host without IPv6.

@@ -3,14 +3,15 @@
 //! Whatever can be refused is opened first and the kernel's side last, so that an agent that cannot start has touched
 //! no link.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures::FutureExt as _;
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource as Limited, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{mpsc, watch as state};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -25,7 +26,6 @@ use crate::manifests::Manifests;
 use crate::metrics::{self, ServerMetrics};
 use crate::parts::Parts;
 use crate::publish::{KernelSide, Publisher, Update};
-use crate::server::{Endpoint, Listener};
 use crate::settings::Settings;
 use crate::sources::SourceMetrics;
 use crate::watch::{ApiServer, Resource};
@@ -34,12 +34,12 @@ use crate::{corefile, http, server, watch};
 /// Updates that wait to be put in force; more make their source wait.
 const UPDATES: usize = 1024;
 
-/// Runs the agent until `shutdown`, or until it cannot go on.
+/// Runs the agent until it is told to `stop` and the time of `health`'s `lameduck` is over, or until it cannot go on.
 ///
 /// # Errors
 ///
 /// What keeps it from starting or from going on, with the way out: one line, or one for each error in the Corefile.
-pub async fn run(options: Run, shutdown: CancellationToken) -> Result<()> {
+pub async fn run(options: Run, stop: CancellationToken) -> Result<()> {
     let config = corefile::load(&options.corefile)?;
     let settings = Settings::new(&config, &options)?;
     if let Some(waiting) = config.describe_not_in_force() {
@@ -47,10 +47,14 @@ pub async fn run(options: Run, shutdown: CancellationToken) -> Result<()> {
     }
     raise_file_limit();
     let objects = Objects::open(&options, &settings).await?;
-    let listeners = listen(settings.endpoints.clone())?;
+    let listeners = server::bind(settings.endpoints.clone())?;
     let scrapes = http::bind("metrics", "prometheus", settings.metrics).await?;
     let probes = http::bind("readiness", "ready", settings.ready).await?;
+    let health = settings.health.as_ref();
+    let (address, lameduck) = health.map(|health| (health.address, health.lameduck)).unzip();
+    let liveness = http::bind("health", "health", address).await?;
     let mut registry = metrics::registry();
+    let shutdown = CancellationToken::new();
     let mut parts = Parts::new(shutdown.clone());
     // The pins are held until every link is detached.
     let (kernel, _pins) = start_kernel_side(&options, &settings, &mut registry, &mut parts, &shutdown)?.unzip();
@@ -82,16 +86,37 @@ pub async fn run(options: Run, shutdown: CancellationToken) -> Result<()> {
         parts.start("the server of metrics", serving.map(Ok));
     }
     if let Some(listener) = probes {
-        let serving = http::serve(listener, http::readiness(is_synced), shutdown);
-        parts.start("the server of readiness", serving.map(Ok));
+        // As in CoreDNS: nobody is to send more questions, though those that come are answered.
+        let serving = http::serve(listener, http::readiness(is_synced), stop.clone());
+        parts.start("the server of readiness", until_both(serving, shutdown.clone()));
     }
+    if let Some(listener) = liveness {
+        let serving = http::serve(listener, http::health, shutdown.clone());
+        parts.start("the server of health", serving.map(Ok));
+    }
+    parts.start("waiting for the end", end(stop, lameduck.unwrap_or_default(), shutdown));
     parts.finish().await
 }
 
-/// Opens the sockets of the DNS server.
-fn listen(endpoints: Vec<(SocketAddr, Endpoint)>) -> Result<Vec<(Listener, Endpoint)>> {
-    let bind = |(address, endpoint)| Ok((server::bind(address)?, endpoint));
-    endpoints.into_iter().map(bind).collect()
+/// Goes on until `shutdown`, though the part may end before, but no longer.
+async fn until_both(part: impl Future<Output = ()>, shutdown: CancellationToken) -> Result<()> {
+    shutdown.run_until_cancelled(part).await;
+    shutdown.cancelled().await;
+    Ok(())
+}
+
+/// Shuts down so long after it was told to stop.
+async fn end(stop: CancellationToken, lameduck: Duration, shutdown: CancellationToken) -> Result<()> {
+    let wait = async {
+        stop.cancelled().await;
+        if !lameduck.is_zero() {
+            info!("going on for {lameduck:?} (lameduck)");
+            sleep(lameduck).await;
+        }
+    };
+    shutdown.run_until_cancelled(wait).await;
+    shutdown.cancel();
+    Ok(())
 }
 
 /// Takes as many files as the agent may have: a socket for each forwarded query and each connection, a link each.

@@ -10,7 +10,7 @@ use dns_ebpf::maps::SERVED;
 
 use crate::cli::Run;
 use crate::cluster::object::{IMPORT_NAME, Kind};
-use crate::corefile::{self, ApiServer, Cache, Config, Kubernetes, Reason, ServerBlock, ZonePlan, is_reverse};
+use crate::corefile::{self, ApiServer, Cache, Config, Health, Kubernetes, Reason, ServerBlock, ZonePlan, is_reverse};
 use crate::kernel::{self, zones::KernelZone};
 use crate::rules::Options;
 use crate::server::{Block, Endpoint, Upstreams};
@@ -42,6 +42,9 @@ pub struct Settings {
     pub metrics: Option<SocketAddr>,
     /// Where it is told whether all objects are known.
     pub ready: Option<SocketAddr>,
+    /// Where it is told that the server lives, and for how long that goes on after the signal to stop; not if only the kernel
+    /// answers.
+    pub health: Option<Health>,
 }
 
 impl Settings {
@@ -73,6 +76,11 @@ impl Settings {
             startup_timeout: kubernetes.startup_timeout,
             metrics: config.servers.iter().find_map(|server| server.prometheus),
             ready: config.servers.iter().find_map(|server| server.ready),
+            health: config
+                .servers
+                .iter()
+                .find_map(|server| server.health.clone())
+                .filter(|_| !options.kernel_only),
         })
     }
 
@@ -352,9 +360,14 @@ mod tests {
 
     #[test]
     fn opens_no_dns_socket_if_only_the_kernel_answers() {
-        let two_ports = format!("{CLASSIC}example.org:54 {{\n  forward . 10.0.0.3\n}}\n");
+        let two_ports = format!("{CLASSIC}example.org:54 {{\n  health\n  forward . 10.0.0.3\n}}\n");
         let settings = read(&two_ports, &["--kernel-only"]).unwrap();
-        assert!(settings.endpoints.is_empty());
+        assert!(settings.endpoints.is_empty() && settings.health.is_none());
+        let health = read(&two_ports, &[]).unwrap().health.unwrap();
+        assert_eq!(
+            (health.address, health.lameduck),
+            ("[::]:8080".parse().unwrap(), Duration::ZERO)
+        );
     }
 
     #[test]

@@ -16,11 +16,13 @@ use kxdns_tests::baseline;
 use kxdns_tests::cluster::{CONTROL_PLANE, Cluster, User};
 use kxdns_tests::dns::{Question, ask, await_reply};
 use kxdns_tests::figures::{readable, tell};
+use kxdns_tests::http;
 use kxdns_tests::kube_proxy::create_kube_dns;
 use kxdns_tests::namespace::Namespace;
 use kxdns_tests::node::{NODE_IPV4, Node};
 use kxdns_tests::pod::{Pod, PodSpec};
 use kxdns_tests::wait::until;
+use rustix::process::{Signal, kill_process};
 
 const KUBE_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 const KUBE_DNS_NAME: &str = "kube-dns.kube-system.svc.cluster.local";
@@ -180,6 +182,39 @@ fn an_agent_that_is_stopped_at_any_time_leaves_nothing_behind() -> Result<()> {
                 .with_context(|| format!("{hook}, {moment}"))?;
         }
     }
+    Ok(())
+}
+
+#[test]
+fn a_lame_duck_answers_until_its_time_is_over() -> Result<()> {
+    const LAMEDUCK: Duration = Duration::from_secs(2);
+    let stage = Stage::build()?;
+    stage.write("web.yaml", &manifest("web", "10.0.0.3"))?;
+    let corefile = PLAIN_COREFILE.replacen(
+        '{',
+        "{\n    health 127.0.0.1:8080 {\n        lameduck 2s\n    }\n    ready 127.0.0.1:8181",
+        1,
+    );
+    let agent = Agent::start(stage.node(), &corefile, &["--attach", "none", "--manifests", MANIFESTS])?;
+    let page = |port: u16, path| http::get(stage.node(), (Ipv4Addr::LOCALHOST, port).into(), path);
+    let socket = stage.node().udp_to((Ipv4Addr::LOCALHOST, 53).into())?;
+    let question = Question::a(WEB_NAME);
+    until("readiness", LIMIT, || {
+        Ok(page(8181, "/ready").ok().filter(|text| text == "OK"))
+    })?;
+
+    kill_process(agent.pid()?, Signal::TERM)?;
+    let told = Instant::now();
+    until("the end of readiness", LIMIT, || {
+        Ok(page(8181, "/ready").is_err().then_some(()))
+    })?;
+    assert_eq!(page(8080, "/health")?, "OK");
+    assert_eq!(
+        await_reply(&socket, &question, LIMIT)?.addresses,
+        [Ipv4Addr::new(10, 0, 0, 3)]
+    );
+    agent.stop()?;
+    assert!(told.elapsed() >= LAMEDUCK, "{:?}", told.elapsed());
     Ok(())
 }
 

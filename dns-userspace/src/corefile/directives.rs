@@ -75,8 +75,8 @@ const DIRECTIVES: &[Known] = {
         known("bind", LeavesAlone).shaped(&BIND).repeated().in_force(),
         known("debug", LeavesAlone),
         known("trace", LeavesAlone),
-        known("ready", LeavesAlone).shaped(&web::READY),
-        known("health", LeavesAlone).shaped(&web::HEALTH),
+        known("ready", LeavesAlone).shaped(&web::READY).in_force(),
+        known("health", LeavesAlone).shaped(&web::HEALTH).in_force(),
         known("pprof", LeavesAlone),
         // It protects CoreDNS's sockets from overload.
         known("shed", LeavesAlone),

@@ -125,7 +125,7 @@ fn accepts_the_classic_corefile() {
     assert!(matches!(&forward.to[..], [Upstream::File(path, _)] if path == Path::new("/etc/resolv.conf")));
     assert_eq!(
         config.describe_not_in_force().as_deref(),
-        Some("accepted but not in force yet: log, errors, health, ready, cache, loop, reload")
+        Some("accepted but not in force yet: log, errors, cache, loop, reload")
     );
     assert_eq!(verdicts(&config), CUSTOMARY);
 }
@@ -135,7 +135,7 @@ fn accepts_the_corefile_of_kubeadm() {
     let config = read(KUBEADM).unwrap();
     assert_eq!(
         config.describe_not_in_force().as_deref(),
-        Some("accepted but not in force yet: errors, health, ready, forward max_concurrent, cache, loop, reload")
+        Some("accepted but not in force yet: errors, forward max_concurrent, cache, loop, reload")
     );
     let waiting = config
         .not_in_force

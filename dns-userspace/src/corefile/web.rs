@@ -30,7 +30,8 @@ pub(super) const PROMETHEUS: Shape = Shape {
 
 pub(super) const READY: Shape = Shape {
     arguments: Count::between(0, 1),
-    options: &[option("monitor", Count::ONE)],
+    // Either way of it: what is ready stays so.
+    options: &[option("monitor", Count::ONE).in_force()],
 };
 
 const READY_MONITORS: [&str; 2] = ["until-ready", "continuously"];

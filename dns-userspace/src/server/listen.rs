@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
+use super::Endpoint;
 use super::udp::UdpListener;
 
 /// Connections that the kernel completes before they are accepted.
@@ -18,33 +19,44 @@ pub struct Listener {
     pub(super) tcp: TcpListener,
 }
 
-/// Opens a UDP and a TCP socket; `[::]` takes IPv4 in too, and is `0.0.0.0` on a host without IPv6.
+/// Opens a UDP and a TCP socket for each; `[::]` takes IPv4 in too, and is `0.0.0.0` on a host without IPv6.
 ///
 /// An error is one line that names the address and the way out.
-pub fn bind(address: SocketAddr) -> anyhow::Result<Listener> {
-    Ok(Listener {
-        udp: bind_udp(address)?,
-        tcp: bind_tcp(address)?,
-    })
+pub fn bind(endpoints: Vec<(SocketAddr, Endpoint)>) -> anyhow::Result<Vec<(Listener, Endpoint)>> {
+    let addresses: Vec<_> = endpoints.iter().map(|(address, _)| *address).collect();
+    let open = |(address, endpoint)| {
+        let udp = bind_udp(address, &addresses)?;
+        let tcp = bind_tcp(address, &addresses)?;
+        Ok((Listener { udp, tcp }, endpoint))
+    };
+    endpoints.into_iter().map(open).collect()
 }
 
-fn bind_udp(address: SocketAddr) -> anyhow::Result<UdpListener> {
-    open(address, Type::DGRAM, Protocol::UDP)
+/// Says whether a port is bound to all addresses and to one: the kernel has to be told that both are meant, and gives a packet to
+/// the socket of its own address. Nobody else is let in unless there is need.
+fn shares_port(address: SocketAddr, addresses: &[SocketAddr]) -> bool {
+    let mut others = addresses.iter().filter(|other| other.port() == address.port());
+    others.any(|other| other.ip().is_unspecified() != address.ip().is_unspecified())
+}
+
+fn bind_udp(address: SocketAddr, addresses: &[SocketAddr]) -> anyhow::Result<UdpListener> {
+    open(address, Type::DGRAM, Protocol::UDP, addresses)
         .and_then(|socket| UdpListener::new(socket.into()))
         .map_err(|error| explain(&error, address, "UDP"))
 }
 
-fn bind_tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
+fn bind_tcp(address: SocketAddr, addresses: &[SocketAddr]) -> anyhow::Result<TcpListener> {
     let listen = |socket: Socket| {
         socket.listen(TCP_BACKLOG)?;
         TcpListener::from_std(socket.into())
     };
-    open(address, Type::STREAM, Protocol::TCP)
+    open(address, Type::STREAM, Protocol::TCP, addresses)
         .and_then(listen)
         .map_err(|error| explain(&error, address, "TCP"))
 }
 
-fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+/// Opens a socket at one of these addresses.
+fn open(address: SocketAddr, kind: Type, protocol: Protocol, addresses: &[SocketAddr]) -> io::Result<Socket> {
     let (socket, address) = match Socket::new(Domain::for_address(address), kind, Some(protocol)) {
         Err(error) if is_without_ipv6(&error, address) => {
             let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
@@ -53,10 +65,12 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socke
         socket => (socket?, address),
     };
     if address.is_ipv6() {
-        socket.set_only_v6(!address.ip().is_unspecified())?;
+        let all_of_ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+        socket.set_only_v6(!address.ip().is_unspecified() || addresses.contains(&all_of_ipv4))?;
     }
     // A listener may come back while connections of its predecessor linger; UDP has no such state to wait for.
     socket.set_reuse_address(kind == Type::STREAM)?;
+    socket.set_reuse_port(shares_port(address, addresses))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
@@ -91,11 +105,14 @@ mod tests {
 
     #[tokio::test]
     async fn says_in_one_line_what_to_do_about_a_port_in_use() {
-        let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let (udp, tcp) = (first.udp.local_addr(), first.tcp.local_addr().unwrap());
+        let any_port = "127.0.0.1:0".parse().unwrap();
+        let (first_udp, first_tcp) = (bind_udp(any_port, &[]).unwrap(), bind_tcp(any_port, &[]).unwrap());
+        let (udp, tcp) = (first_udp.local_addr(), first_tcp.local_addr().unwrap());
+        // Not even where the port is meant to be shared: with another socket of the same Corefile alone.
+        let everywhere = |address: SocketAddr| SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
         let cases = [
-            (udp, "UDP", bind_udp(udp).map(drop)),
-            (tcp, "TCP", bind_tcp(tcp).map(drop)),
+            (udp, "UDP", bind_udp(udp, &[everywhere(udp)]).map(drop)),
+            (tcp, "TCP", bind_tcp(tcp, &[everywhere(tcp)]).map(drop)),
         ];
         for (address, protocol, opened) in cases {
             let expected = format!(
@@ -106,10 +123,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn shares_a_port_only_between_all_addresses_and_one() {
+        for (address, others, expected) in [
+            ("[::]:53", &["[::]:53"][..], false),
+            ("[::]:53", &["[::]:53", "[::]:54", "10.0.0.1:54"], false),
+            ("[::]:54", &["[::]:53", "[::]:54", "10.0.0.1:54"], true),
+            ("10.0.0.1:54", &["[::]:53", "[::]:54", "10.0.0.1:54"], true),
+            ("10.0.0.1:53", &["10.0.0.1:53", "10.0.0.2:53"], false),
+        ] {
+            let others: Vec<_> = others.iter().map(|other| other.parse().unwrap()).collect();
+            assert_eq!(
+                shares_port(address.parse().unwrap(), &others),
+                expected,
+                "{address} {others:?}"
+            );
+        }
+    }
+
     #[tokio::test]
     async fn names_an_address_that_no_interface_has() {
         // TEST-NET-1 (RFC 5737) is on no interface.
-        let error = bind("192.0.2.1:0".parse().unwrap()).err().unwrap().to_string();
+        let error = bind_udp("192.0.2.1:0".parse().unwrap(), &[]).err().unwrap().to_string();
         assert!(
             error.starts_with("cannot listen on 192.0.2.1:0 (UDP): no interface has this address;"),
             "{error}"

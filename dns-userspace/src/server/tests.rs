@@ -38,14 +38,20 @@ impl Server {
     }
 
     fn start_with(address: &str, endpoint: Endpoint) -> Self {
-        let listener = bind(address.parse().unwrap()).unwrap();
-        let (udp, tcp) = (listener.udp.local_addr(), listener.tcp.local_addr().unwrap());
+        Self::start_all(vec![(address.parse().unwrap(), endpoint)])
+    }
+
+    /// Starts one of several endpoints; the first is asked.
+    fn start_all(endpoints: Vec<(SocketAddr, Endpoint)>) -> Self {
+        let listeners = bind(endpoints).unwrap();
+        let (first, _) = &listeners[0];
+        let (udp, tcp) = (first.udp.local_addr(), first.tcp.local_addr().unwrap());
         let zones = unsynced_zones();
         let mut registry = Registry::default();
         let metrics = ServerMetrics::register(&mut registry);
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(serve(
-            vec![(listener, endpoint)],
+            listeners,
             std::future::ready(()),
             zones.clone(),
             metrics,
@@ -309,6 +315,36 @@ async fn the_block_of_the_longest_zone_takes_a_name() {
     }
     let server = Server::start_with("127.0.0.1:0", endpoint(&blocks[..1]));
     assert_eq!(summary(&server.ask(&query("www.example.com", 1)).await), REFUSED);
+}
+
+#[tokio::test]
+async fn an_address_of_its_own_comes_before_all_addresses() {
+    // Below the ports that the kernel hands out, so that no other test comes by it.
+    const PORT: u16 = 5455;
+    let [everywhere, here] = ["[::]", "127.0.0.1"].map(|host| format!("{host}:{PORT}").parse().unwrap());
+    let server = Server::start_all(vec![(everywhere, endpoint(None)), (here, Endpoint::default())]);
+    server.sync();
+    let query = query("web.default.svc.cluster.local", 1);
+    assert_eq!(summary(&ask_udp(here, &query).await), REFUSED);
+    let there = SocketAddr::from(([127, 0, 0, 2], PORT));
+    assert_eq!(summary(&ask_udp(there, &query).await), ([0x85, 0], 1, 0));
+    for (address, expected) in [(here, REFUSED), (there, ([0x85, 0], 1, 0))] {
+        let replies = converse(address, std::slice::from_ref(&query)).await;
+        assert_eq!(summary(&replies[0]), expected);
+    }
+}
+
+#[tokio::test]
+async fn all_addresses_of_either_family_may_have_different_blocks() {
+    const PORT: u16 = 5456;
+    let [ipv4, ipv6] = ["0.0.0.0", "[::]"].map(|host| format!("{host}:{PORT}").parse().unwrap());
+    let server = Server::start_all(vec![(ipv4, endpoint(None)), (ipv6, Endpoint::default())]);
+    server.sync();
+    let query = query("web.default.svc.cluster.local", 1);
+    for (host, expected) in [("127.0.0.1", ([0x85, 0], 1, 0)), ("[::1]", REFUSED)] {
+        let address = format!("{host}:{PORT}").parse().unwrap();
+        assert_eq!(summary(&ask_udp(address, &query).await), expected, "{host}");
+    }
 }
 
 #[tokio::test]

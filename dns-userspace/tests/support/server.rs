@@ -44,7 +44,7 @@ impl Server {
         }
         let address = SocketAddr::new(host, 5353);
         let (_, endpoint) = settings.endpoints.into_iter().next().context("it listens nowhere")?;
-        let listeners = vec![(server::bind(address)?, endpoint)];
+        let listeners = server::bind(vec![(address, endpoint)])?;
         let metrics = ServerMetrics::register(&mut Registry::default());
         let (zones, shutdown) = (Arc::new(RwLock::new(zones)), CancellationToken::new());
         let serving = server::serve(listeners, std::future::ready(()), zones, metrics, shutdown.clone());
