@@ -123,7 +123,8 @@ Examples:
   kxdns run --corefile ./Corefile --manifests ./objects --served 10.96.0.10
       with no cluster at all
 
-SIGTERM or Ctrl-C ends it: it detaches from every link and unpins its maps.
+SIGTERM or Ctrl-C ends it, after the `lameduck` of the Corefile's `health`: it
+detaches from every link and unpins its maps.
 Exit status: 0 when it was told to stop, 1 when it cannot start or go on,
 2 when the command line makes no sense.";
 
