@@ -109,7 +109,6 @@ fn check_served(served: &[IpAddr]) -> Result<()> {
     }
 }
 
-/// Finds the one server block with `kubernetes`.
 /// Checks that an agent can run under a configuration.
 ///
 /// # Errors
@@ -121,6 +120,7 @@ pub fn check(config: &Config, corefile: &Path) -> Result<()> {
     endpoints(config).map(drop)
 }
 
+/// Finds the one server block with `kubernetes`.
 fn find_kubernetes<'c>(config: &'c Config, corefile: &Path) -> Result<(&'c ServerBlock, &'c Kubernetes)> {
     let mut found = config
         .servers
@@ -220,7 +220,6 @@ fn api_source(kubernetes: &Kubernetes, options: &Run) -> ApiSource {
     }
 }
 
-/// The addresses of the block with `kubernetes`. All blocks must share them, since names alone tell blocks apart.
 /// Where the server listens, in the order of the Corefile, and who answers there.
 fn endpoints(config: &Config) -> Result<Vec<(SocketAddr, Endpoint)>> {
     let everywhere = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];

@@ -1,8 +1,8 @@
 //! Every hook on real veth pairs: the right reply reaches the pod's socket and no loss counter moves.
 //!
 //! IPv4 and IPv6, transmit checksums left to the link or not, ordinary and jumbo MTU, a link of its own or a bridge's port,
-//! with and without an OPT record, and question lengths that give the frame every residue modulo 64 (the room behind a frame in native XDP depends
-//! on it). Where the kernel lacks what a hook needs, the agent says so and attaches to nothing.
+//! with and without an OPT record, and question lengths that give the frame every residue modulo 64 (the room behind a
+//! frame in native XDP depends on it). Where the kernel lacks what a hook needs, the agent says so and attaches to nothing.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};

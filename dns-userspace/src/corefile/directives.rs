@@ -51,7 +51,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     DIRECTIVES.iter().map(|known| known.name).chain(["import"])
 }
 
-/// In the order in which CoreDNS 1.14 has questions pass them, whatever their order in the Corefile. Those whose shape is known stand once in a block unless they say otherwise.
+/// In the order in which CoreDNS 1.14 has questions pass them, whatever their order in the Corefile. Those whose shape is
+/// known stand once in a block unless they say otherwise.
 const DIRECTIVES: &[Known] = {
     use Effect::*;
     &[

@@ -9,6 +9,7 @@ use super::config::{Config, Directive, Key, ServerBlock};
 use super::directives::{self, Effect};
 use super::forward::{Forward, Upstream};
 use super::plan::{ZonePlan, describe, plan};
+use super::zones::route;
 use crate::name::Name;
 
 /// A question's way through the Corefile; prints some lines.
@@ -26,7 +27,7 @@ pub struct Explanation<'c> {
 #[derive(Debug)]
 struct Place<'c> {
     key: &'c Key,
-    /// Who has a say, in order; the last of them answers.
+    /// Who has a say, in order, up to the first that answers in any case.
     stations: Vec<Station<'c>>,
 }
 
@@ -47,34 +48,28 @@ pub fn explain<'c>(config: &'c Config, name: &'c Name, qtype: Rtype) -> Explanat
     Explanation {
         name,
         qtype,
-        places: find_places(config, name),
+        places: find_places(config, name, qtype),
         kernel: plans.max_by_key(|plan| plan.zone.as_wire().len()),
     }
 }
 
-/// The blocks with the longest zone that holds the name, at each port.
-fn find_places<'c>(config: &'c Config, name: &Name) -> Vec<Place<'c>> {
-    let keys = config
-        .servers
-        .iter()
-        .flat_map(|server| server.keys.iter().map(move |key| (server, key)));
-    let mut keys: Vec<_> = keys.filter(|(_, key)| name.is_within(&key.zone)).collect();
+/// The blocks that take the question at each port: with `bind` and `view` several may have one zone.
+fn find_places<'c>(config: &'c Config, name: &Name, qtype: Rtype) -> Vec<Place<'c>> {
+    let servers = config.servers.iter();
+    let mut keys: Vec<_> = servers
+        .flat_map(|server| server.keys.iter().map(move |key| (server, key)))
+        .collect();
     keys.sort_by_key(|(_, key)| (key.port, Reverse(key.zone.as_wire().len())));
-    // With `bind` and `view` several blocks may have one zone.
-    let mut longest: Vec<(&ServerBlock, &Key)> = Vec::new();
-    for (server, key) in keys {
-        let is_shorter = |(_, other): &(&ServerBlock, &Key)| other.port == key.port && other.zone != key.zone;
-        if !longest.iter().any(is_shorter) {
-            longest.push((server, key));
-        }
-    }
-    longest
-        .into_iter()
-        .map(|(server, key)| Place {
+    let mut places = Vec::new();
+    for keys in keys.chunk_by(|(_, one), (_, other)| one.port == other.port) {
+        let zone = route(name, qtype, keys.iter().map(|(_, key)| (&key.zone, ())));
+        let taking = keys.iter().filter(|(_, key)| zone == Some((&key.zone, ())));
+        places.extend(taking.map(|(server, key)| Place {
             key,
             stations: find_stations(server, name),
-        })
-        .collect()
+        }));
+    }
+    places
 }
 
 fn find_stations<'c>(server: &'c ServerBlock, name: &Name) -> Vec<Station<'c>> {
@@ -101,9 +96,8 @@ fn find_stations<'c>(server: &'c ServerBlock, name: &Name) -> Vec<Station<'c>> {
             (_, Effect::LeavesAlone) => continue,
             _ => Station::Perhaps(directive),
         };
-        let is_last = matches!(station, Station::Kubernetes(_, _, false) | Station::Forward(_));
         stations.push(station);
-        if is_last {
+        if stations.last().is_some_and(Station::answers) {
             break;
         }
     }
@@ -258,6 +252,19 @@ corp.example:54 {
         assert!(explained.starts_with("b.example. AAAA\n"), "{explained}");
         assert!(
             explained.contains("no server block takes it: it is refused"),
+            "{explained}"
+        );
+    }
+
+    #[test]
+    fn what_is_asked_of_ds_records_goes_to_the_parents_block() {
+        let explained = explained(
+            &format!("{COREFILE}example {{\n whoami\n}}\n"),
+            "corp.example",
+            Rtype::DS,
+        );
+        assert!(
+            explained.contains("at port 53: the server block of example. at Corefile:17:1"),
             "{explained}"
         );
     }

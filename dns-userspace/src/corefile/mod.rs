@@ -46,7 +46,7 @@ pub use kubernetes::{ApiServer, Fallthrough, Kubernetes, Pods, TlsFiles, soa_ttl
 pub use plan::{Reason, Verdict, ZonePlan, plan};
 pub use report::NotInForce;
 pub use web::Health;
-pub use zones::is_reverse;
+pub use zones::{is_reverse, route};
 
 use lexer::Environment;
 use report::Report;

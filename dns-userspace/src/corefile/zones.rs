@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use domain::base::Rtype;
+
 use super::error::{Error, Problem};
 use super::lexer::Word;
 use crate::name::Name;
@@ -12,6 +14,21 @@ use crate::name::Name;
 const DEFAULT_PORT: u16 = 53;
 /// What CoreDNS listens with beside plain DNS.
 const OTHER_TRANSPORTS: [&str; 6] = ["tls", "grpc", "https", "https3", "quic", "unix"];
+
+/// Finds out who takes a question, of those who have these zones, the longest first: whoever has the longest that holds the
+/// name. DS records stand in the parent zone; as in CoreDNS, a question for them goes to the shortest zone but the root.
+pub fn route<'z, T>(
+    name: &Name,
+    qtype: Rtype,
+    zones: impl DoubleEndedIterator<Item = (&'z Name, T)>,
+) -> Option<(&'z Name, T)> {
+    let mut holding = zones.filter(|(zone, _)| name.is_within(zone));
+    let longest = holding.next()?;
+    match qtype {
+        Rtype::DS => holding.rfind(|(zone, _)| **zone != Name::root()).or(Some(longest)),
+        _ => Some(longest),
+    }
+}
 
 /// Reads the zones that a directive's arguments name.
 pub(super) fn read_zones(words: &[Word]) -> Result<Vec<Name>, Error> {

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::{Arc, PoisonError};
 
-use domain::base::iana::{OptRcode, Rtype};
+use domain::base::iana::OptRcode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
@@ -12,7 +12,7 @@ use super::message::Message;
 use super::query::{Query, Rejection, Transport};
 use super::reply::{self, Setting};
 use super::{Block, Endpoint, cache};
-use crate::corefile::Cache;
+use crate::corefile::{Cache, route};
 use crate::metrics::{ServerMetrics, Source};
 use crate::name::Name;
 use crate::zone::{Content, Said, SharedZoneTable, ZoneTable};
@@ -49,6 +49,7 @@ pub(super) enum Response {
 /// A query that an upstream is to answer.
 pub(super) struct Forward {
     query: Query,
+    block: Arc<Block>,
     transport: Transport,
     upstreams: Arc<Upstreams>,
     /// The aliases that it was asked for, the first of them last.
@@ -56,9 +57,10 @@ pub(super) struct Forward {
     _slot: OwnedSemaphorePermit,
 }
 
-/// A query, and the beginning of a reply that goes on with the answer to another.
+/// A query with its block, and the beginning of a reply that goes on with the answer to another.
 struct Alias {
     query: Query,
+    block: Arc<Block>,
     reply: Message,
 }
 
@@ -97,16 +99,10 @@ impl Responder {
         }
     }
 
-    /// The block that takes a query: that of the longest zone that holds the name. What is asked of a zone's DS records goes as
-    /// in CoreDNS to the shortest but the root, since they stand in the parent zone.
-    fn block_of(&self, query: &Query) -> Option<&Block> {
-        let mut holding = self.blocks.iter().filter(|(zone, _)| query.name().is_within(zone));
-        let longest = holding.next()?;
-        let (_, block) = match query.message.question.qtype {
-            Rtype::DS => holding.rfind(|(zone, _)| *zone != Name::root()).unwrap_or(longest),
-            _ => longest,
-        };
-        Some(block)
+    /// The block that takes a query.
+    fn block_of(&self, query: &Query) -> Option<&Arc<Block>> {
+        let zones = self.blocks.iter().map(|(zone, block)| (zone, block));
+        route(query.name(), query.message.question.qtype, zones).map(|(_, block)| block)
     }
 
     /// Decides what to do about a message.
@@ -142,37 +138,27 @@ impl Responder {
 
     /// Asks upstreams, and passes on what one of them replies, or SERVFAIL.
     pub(super) async fn forward(&self, forward: Box<Forward>) -> Vec<u8> {
-        let Forward { mut query, aliases, .. } = *forward;
-        let asked = forward::ask(&forward.upstreams, &self.refresh(&query), forward.transport).await;
+        let Forward {
+            mut query,
+            block,
+            aliases,
+            ..
+        } = *forward;
+        let asked = forward::ask(&forward.upstreams, &block.refresh(&query), forward.transport).await;
         let (mut source, mut reply) = match asked {
-            Ok(reply) => (Source::Forward, self.pass(&query, reply)),
+            Ok(reply) => (Source::Forward, block.pass(&query, reply)),
             Err(error) => {
                 debug!("no upstream replied: {error}");
                 (Source::Server, reply::status(&query, OptRcode::SERVFAIL))
             }
         };
         for alias in aliases.into_iter().rev() {
-            (source, reply) = (Source::Zone, self.complete(&alias.query, alias.reply, reply));
-            query = alias.query;
+            query = alias.query.clone();
+            (source, reply) = (Source::Zone, alias.complete(reply));
         }
         let reply = reply::write(&query, reply, forward.transport);
         self.metrics.count(source, &reply);
         reply
-    }
-
-    /// What upstreams are asked: as CoreDNS's cache, with AD where it keeps the reply, for clients that want to know.
-    fn refresh(&self, query: &Query) -> Query {
-        let mut query = query.clone();
-        if self.cache_of(&query).is_some() {
-            query.message.header.set_ad(true);
-        }
-        query
-    }
-
-    /// The cache that replies to this query go through, if there is one.
-    fn cache_of(&self, query: &Query) -> Option<&Cache> {
-        let cache = self.block_of(query)?.cache.as_ref();
-        cache.filter(|cache| cache.takes(query.name()))
     }
 
     /// Answers a query; up to `aliases` may still be followed.
@@ -181,8 +167,11 @@ impl Responder {
             return refuse(query);
         };
         match block.kubernetes.then(|| self.consult_zones(query)) {
-            Some(Claim::Reply(reply)) => Outcome::Reply(Source::Zone, self.pass(query, reply)),
-            Some(Claim::Alias(reply, target)) => self.follow(query, transport, reply, &target, aliases),
+            Some(Claim::Reply(reply)) => Outcome::Reply(Source::Zone, block.pass(query, reply)),
+            Some(Claim::Alias(reply, target)) => {
+                let (query, block) = (query.clone(), block.clone());
+                self.follow(Alias { query, block, reply }, transport, &target, aliases)
+            }
             Some(Claim::Refused) => refuse(query),
             Some(Claim::None) | None => self.pass_on(block, query, transport),
         }
@@ -194,30 +183,20 @@ impl Responder {
     }
 
     /// Asks for an alias's target what was asked for the alias, as a client would.
-    fn follow(&self, query: &Query, transport: Transport, reply: Message, target: &str, aliases: usize) -> Outcome {
+    fn follow(&self, alias: Alias, transport: Transport, target: &str, aliases: usize) -> Outcome {
         let target = reply::below(target, reply::ROOT).filter(|_| aliases > 0);
-        let outcome = target.map(|target| self.answer(&query.of_name(target), transport, aliases - 1));
+        let outcome = target.map(|target| self.answer(&alias.query.of_name(target), transport, aliases - 1));
         match outcome {
             Some(Outcome::Forward(mut forward)) => {
-                let query = query.clone();
-                forward.aliases.insert(0, Alias { query, reply });
+                forward.aliases.insert(0, alias);
                 Outcome::Forward(forward)
             }
-            Some(Outcome::Reply(_, rest)) => Outcome::Reply(Source::Zone, self.complete(query, reply, rest)),
-            None => Outcome::Reply(Source::Zone, self.pass(query, reply)),
+            Some(Outcome::Reply(_, rest)) => Outcome::Reply(Source::Zone, alias.complete(rest)),
+            None => Outcome::Reply(Source::Zone, alias.block.pass(&alias.query, alias.reply)),
         }
     }
 
-    /// Puts the answer of the reply for an alias's target behind the alias, which stands alone where there is none.
-    fn complete(&self, query: &Query, mut reply: Message, rest: Message) -> Message {
-        if matches!(rest.rcode, OptRcode::NOERROR | OptRcode::NXDOMAIN) {
-            reply.answer.extend(rest.answer);
-            reply.header.set_tc(rest.header.tc());
-        }
-        self.pass(query, reply)
-    }
-
-    fn pass_on(&self, block: &Block, query: &Query, transport: Transport) -> Outcome {
+    fn pass_on(&self, block: &Arc<Block>, query: &Query, transport: Transport) -> Outcome {
         let Some(upstreams) = block.upstreams.iter().find(|upstreams| upstreams.serve(query.name())) else {
             return refuse(query);
         };
@@ -226,11 +205,44 @@ impl Responder {
         };
         Outcome::Forward(Box::new(Forward {
             query: query.clone(),
+            block: block.clone(),
             transport,
             upstreams: upstreams.clone(),
             aliases: Vec::new(),
             _slot: slot,
         }))
+    }
+}
+
+impl Alias {
+    /// Puts the answer of the reply for the alias's target behind the alias, which stands alone where there is none.
+    fn complete(self, rest: Message) -> Message {
+        let Self {
+            query,
+            block,
+            mut reply,
+        } = self;
+        if matches!(rest.rcode, OptRcode::NOERROR | OptRcode::NXDOMAIN) {
+            reply.answer.extend(rest.answer);
+            reply.header.set_tc(rest.header.tc());
+        }
+        block.pass(&query, reply)
+    }
+}
+
+impl Block {
+    /// What upstreams are asked: as CoreDNS's cache, with AD where it keeps the reply, for clients that want to know.
+    fn refresh(&self, query: &Query) -> Query {
+        let mut query = query.clone();
+        if self.cache_of(&query).is_some() {
+            query.message.header.set_ad(true);
+        }
+        query
+    }
+
+    /// The cache that replies to this query go through, if there is one.
+    fn cache_of(&self, query: &Query) -> Option<&Cache> {
+        self.cache.as_ref().filter(|cache| cache.takes(query.name()))
     }
 
     /// Takes a reply through `cache` and `loadbalance`.
@@ -238,7 +250,7 @@ impl Responder {
         if let Some(cache) = self.cache_of(query) {
             cache::pass(cache, query, &mut reply);
         }
-        if self.block_of(query).is_some_and(|block| block.shuffles) {
+        if self.shuffles {
             reply::shuffle(&mut reply);
         }
         reply
