@@ -23,9 +23,10 @@ use crate::kernel::pins::Pins;
 use crate::kernel::selection::Selection;
 use crate::kernel::{links, object, trace};
 use crate::manifests::Manifests;
-use crate::metrics::{self, ServerMetrics};
+use crate::metrics;
 use crate::parts::Parts;
 use crate::publish::{KernelSide, Publisher, Update};
+use crate::server::{Context, Metrics};
 use crate::settings::Settings;
 use crate::sources::SourceMetrics;
 use crate::watch::{ApiServer, Resource};
@@ -47,19 +48,24 @@ pub async fn run(options: Run, stop: CancellationToken) -> Result<()> {
     }
     raise_file_limit();
     let objects = Objects::open(&options, &settings).await?;
-    let listeners = server::bind(settings.endpoints.clone())?;
+    let mut registry = metrics::registry();
+    let zones = Arc::new(RwLock::new(settings.zone_table()));
+    let context = Context::new(zones.clone(), Metrics::register(&mut registry));
+    let endpoints = match options.kernel_only {
+        true => Vec::new(),
+        false => server::endpoints(&config, &context)?,
+    };
+    let listeners = server::bind(endpoints)?;
     let scrapes = http::bind("metrics", "prometheus", settings.metrics).await?;
     let probes = http::bind("readiness", "ready", settings.ready).await?;
     let health = settings.health.as_ref();
     let (address, lameduck) = health.map(|health| (health.address, health.lameduck)).unzip();
     let liveness = http::bind("health", "health", address).await?;
-    let mut registry = metrics::registry();
     let shutdown = CancellationToken::new();
     let mut parts = Parts::new(shutdown.clone());
     // The pins are held until every link is detached.
     let (kernel, _pins) = start_kernel_side(&options, &settings, &mut registry, &mut parts, &shutdown)?.unzip();
 
-    let zones = Arc::new(RwLock::new(settings.zone_table()));
     let (synced, is_synced) = state::channel(false);
     let publisher = Publisher {
         zones: zones.clone(),
@@ -67,7 +73,6 @@ pub async fn run(options: Run, stop: CancellationToken) -> Result<()> {
         kernel,
         synced,
     };
-    let answers = ServerMetrics::register(&mut registry);
     let kinds: Vec<_> = settings.resources.iter().map(|resource| resource.kind).collect();
     let sources = SourceMetrics::register(&mut registry, &kinds);
     let (sender, updates) = mpsc::channel(UPDATES);
@@ -79,7 +84,7 @@ pub async fn run(options: Run, stop: CancellationToken) -> Result<()> {
         corefile::follow(options.corefile, config, shutdown.clone()),
     );
     let start = server::await_objects(is_synced.clone(), settings.startup_timeout);
-    let serving = server::serve(listeners, start, zones, answers, shutdown.clone());
+    let serving = server::serve(listeners, start, context.metrics, shutdown.clone());
     parts.start("the DNS server", serving.map(Ok));
     if let Some(listener) = scrapes {
         let serving = http::serve(listener, metrics::page(registry), shutdown.clone());

@@ -1,19 +1,20 @@
 //! What the agent does, from its command line and its Corefile.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use dns_ebpf::maps::SERVED;
+use prometheus_client::registry::Registry;
 
 use crate::cli::Run;
 use crate::cluster::object::{IMPORT_NAME, Kind};
 use crate::corefile::{self, ApiServer, Cache, Config, Health, Kubernetes, Reason, ServerBlock, ZonePlan, is_reverse};
 use crate::kernel::{self, zones::KernelZone};
 use crate::rules::Options;
-use crate::server::{Block, Endpoint, Upstreams};
+use crate::server::{self, Context, Metrics};
 use crate::watch::{ApiSource, Resource, TlsFiles};
 use crate::zone::{self, ServedZone, ZoneOptions, ZoneTable};
 
@@ -32,8 +33,6 @@ pub struct Settings {
     pub kernel_zones: Vec<KernelZone>,
     /// The API server to watch.
     pub api: ApiSource,
-    /// Where the DNS server listens, and who answers there; nowhere if only the kernel answers.
-    pub endpoints: Vec<(SocketAddr, Endpoint)>,
     /// The cache that the kernel's replies go through.
     pub cache: Option<Cache>,
     /// How long the server waits for all objects to be known before it answers without them.
@@ -56,10 +55,6 @@ impl Settings {
     pub fn new(config: &Config, options: &Run) -> Result<Self> {
         check_served(&options.served)?;
         let (server, kubernetes) = find_kubernetes(config, &options.corefile)?;
-        let endpoints = match options.kernel_only {
-            true => Vec::new(),
-            false => endpoints(config)?,
-        };
         let plan = corefile::plan(config);
         let zones = zones(&plan);
         check_selectors(kubernetes, options)?;
@@ -71,7 +66,6 @@ impl Settings {
             resources: resources(kubernetes),
             plan,
             api: api_source(kubernetes, options),
-            endpoints,
             cache: server.cache.clone(),
             startup_timeout: kubernetes.startup_timeout,
             metrics: config.servers.iter().find_map(|server| server.prometheus),
@@ -116,8 +110,14 @@ fn check_served(served: &[IpAddr]) -> Result<()> {
 /// Fails as [`Settings::new`] does.
 pub fn check(config: &Config, corefile: &Path) -> Result<()> {
     let (server, kubernetes) = find_kubernetes(config, corefile)?;
-    zone_options(server, kubernetes)?;
-    endpoints(config).map(drop)
+    let table = ZoneTable::new(
+        zones(&corefile::plan(config)),
+        zone_options(server, kubernetes)?,
+        Vec::new(),
+    );
+    let zones = Arc::new(RwLock::new(table));
+    let context = Context::new(zones, Metrics::register(&mut Registry::default()));
+    server::endpoints(config, &context).map(drop)
 }
 
 /// Finds the one server block with `kubernetes`.
@@ -220,67 +220,6 @@ fn api_source(kubernetes: &Kubernetes, options: &Run) -> ApiSource {
     }
 }
 
-/// Where the server listens, in the order of the Corefile, and who answers there.
-fn endpoints(config: &Config) -> Result<Vec<(SocketAddr, Endpoint)>> {
-    let everywhere = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-    let mut endpoints: Vec<(SocketAddr, Endpoint)> = Vec::new();
-    for server in &config.servers {
-        let block = block(server)?;
-        let addresses = if server.bind.is_empty() {
-            &everywhere[..]
-        } else {
-            &server.bind
-        };
-        for place in places(server, addresses) {
-            let index = endpoints
-                .iter()
-                .position(|(other, _)| *other == place)
-                .unwrap_or_else(|| {
-                    endpoints.push((place, Endpoint::default()));
-                    endpoints.len() - 1
-                });
-            let endpoint = &mut endpoints[index].1;
-            // As in CoreDNS: with either of them in a block, the class of a question makes no difference.
-            endpoint.any_class |= ["chaos", "forward"].iter().any(|directive| server.has(directive));
-            let keys = server.keys.iter().filter(|key| key.port == place.port());
-            endpoint.blocks.push(Block {
-                zones: keys.map(|key| key.zone.clone()).collect(),
-                ..block.clone()
-            });
-        }
-    }
-    Ok(endpoints)
-}
-
-/// The addresses and ports of a block, each once.
-fn places(server: &ServerBlock, addresses: &[IpAddr]) -> Vec<SocketAddr> {
-    let mut places = Vec::new();
-    for key in &server.keys {
-        let new = addresses.iter().map(|&address| SocketAddr::new(address, key.port));
-        let new: Vec<_> = new.filter(|place| !places.contains(place)).collect();
-        places.extend(new);
-    }
-    places
-}
-
-/// What a server block does, whatever its zones.
-fn block(server: &ServerBlock) -> Result<Block> {
-    let upstreams = server.forward.iter().map(|forward| {
-        Ok(Arc::new(Upstreams {
-            from: forward.from.clone(),
-            except: forward.except.clone(),
-            addresses: forward.find_servers()?,
-        }))
-    });
-    Ok(Block {
-        zones: Vec::new(),
-        kubernetes: server.kubernetes.is_some(),
-        upstreams: upstreams.collect::<Result<_>>()?,
-        cache: server.cache.clone(),
-        shuffles: server.has("loadbalance"),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -308,14 +247,7 @@ mod tests {
         );
         assert!(settings.plan.iter().all(|plan| plan.verdict == Verdict::Everything));
         assert_eq!(settings.kernel_zones.len(), 3);
-        let [(address, endpoint)] = settings.endpoints.as_slice() else {
-            panic!("{:?}", settings.endpoints);
-        };
-        assert_eq!(*address, "[::]:53".parse().unwrap());
-        assert!(endpoint.any_class && endpoint.blocks[0].kubernetes);
         assert_eq!(settings.metrics, Some("[::]:9153".parse().unwrap()));
-        let upstreams = &endpoint.blocks[0].upstreams;
-        assert_eq!(upstreams[0].addresses, ["10.0.0.2:53".parse().unwrap()]);
         assert_eq!(settings.api, ApiSource::InCluster);
     }
 
@@ -358,59 +290,14 @@ mod tests {
     }
 
     #[test]
-    fn opens_no_dns_socket_if_only_the_kernel_answers() {
+    fn tells_nobody_of_its_life_if_only_the_kernel_answers() {
         let two_ports = format!("{CLASSIC}example.org:54 {{\n  health\n  forward . 10.0.0.3\n}}\n");
         let settings = read(&two_ports, &["--kernel-only"]).unwrap();
-        assert!(settings.endpoints.is_empty() && settings.health.is_none());
+        assert!(settings.health.is_none());
         let health = read(&two_ports, &[]).unwrap().health.unwrap();
         assert_eq!(
             (health.address, health.lameduck),
             ("[::]:8080".parse().unwrap(), Duration::ZERO)
-        );
-    }
-
-    #[test]
-    fn every_block_answers_at_its_ports_and_addresses() {
-        let corefile = format!(
-            "{CLASSIC}a.example b.example:54 {{\n  forward a.example 10.0.0.3\n  forward . 10.0.0.4\n}}\n\
-             c.example c.example:54 {{\n  bind 127.0.0.1 127.0.0.2\n}}\n"
-        );
-        let endpoints = read(&corefile, &[]).unwrap().endpoints.into_iter();
-        let told: Vec<_> = endpoints
-            .map(|(address, endpoint)| {
-                let blocks = endpoint.blocks.iter().map(|block| {
-                    let upstreams = block
-                        .upstreams
-                        .iter()
-                        .map(|upstreams| upstreams.addresses[0].ip().to_string());
-                    format!(
-                        "{:?} {} {:?}",
-                        block.zones,
-                        block.kubernetes,
-                        upstreams.collect::<Vec<_>>()
-                    )
-                });
-                (address.to_string(), endpoint.any_class, blocks.collect::<Vec<_>>())
-            })
-            .collect();
-        let [cluster, a, b, c] = [
-            r#"[.] true ["10.0.0.2"]"#,
-            r#"[a.example.] false ["10.0.0.3", "10.0.0.4"]"#,
-            r#"[b.example.] false ["10.0.0.3", "10.0.0.4"]"#,
-            "[c.example.] false []",
-        ];
-        let expected = [
-            ("[::]:53", true, &[cluster, a][..]),
-            ("[::]:54", true, &[b]),
-            ("127.0.0.1:53", false, &[c]),
-            ("127.0.0.2:53", false, &[c]),
-            ("127.0.0.1:54", false, &[c]),
-            ("127.0.0.2:54", false, &[c]),
-        ];
-        let owned = |blocks: &[&str]| blocks.iter().map(|&block| block.to_owned()).collect();
-        assert_eq!(
-            told,
-            expected.map(|(address, any, blocks)| (address.to_owned(), any, owned(blocks)))
         );
     }
 

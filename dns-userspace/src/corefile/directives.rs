@@ -1,7 +1,7 @@
 //! The directives of CoreDNS 1.14: which of them kxdns acts on, and what each may do to a cluster's answers.
 
 use super::shape::{Count, Shape, option};
-use super::{forward, kubernetes, web};
+use super::{cache, forward, kubernetes, web};
 
 /// What a directive may do to the answers of the `kubernetes` directive in the same server block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ const DIRECTIVES: &[Known] = {
         known("rewrite", Rewrites),
         known("autopath", Rewrites),
         known("acl", Filters),
-        known("cache", LeavesAlone).shaped(&CACHE),
+        known("cache", LeavesAlone).shaped(&cache::SHAPE).in_force(),
         known("header", Rewrites),
         known("dnssec", Signs),
         known("tls", LeavesAlone),
@@ -134,20 +134,6 @@ const DIRECTIVES: &[Known] = {
 const BIND: Shape = Shape {
     arguments: Count::SOME,
     options: &[option("except", Count::SOME).in_force()],
-};
-
-const CACHE: Shape = Shape {
-    arguments: Count::ANY,
-    options: &[
-        option("denial", Count::between(1, 3)),
-        option("disable", Count::SOME).repeated(),
-        option("keepttl", Count::NONE),
-        option("prefetch", Count::between(1, 3)),
-        option("serve_stale", Count::ANY),
-        option("serve_stale_policy", Count::ONE),
-        option("servfail", Count::ONE),
-        option("success", Count::between(1, 3)),
-    ],
 };
 
 const ERRORS: Shape = Shape {

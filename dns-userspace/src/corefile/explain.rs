@@ -158,7 +158,7 @@ impl fmt::Display for Station<'_> {
                         _ => ", ",
                     })?;
                     match upstream {
-                        Upstream::Server(address) => write!(f, "{address}")?,
+                        Upstream::Server(server) => write!(f, "{server}")?,
                         Upstream::File(path, _) => write!(f, "the nameservers of {}", path.display())?,
                     }
                 }

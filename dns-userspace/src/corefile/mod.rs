@@ -25,6 +25,7 @@ mod forward;
 mod import;
 mod kubernetes;
 mod lexer;
+mod number;
 mod parser;
 mod plan;
 mod report;
@@ -35,13 +36,15 @@ mod zones;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use cache::{Cache, limit_ttl};
+pub use cache::{Cache, Keeping, Prefetch, Stale, limit_ttl};
 pub use config::{Config, Directive, Key, ServerBlock};
 pub use directives::Effect;
 pub use error::{Error, Errors, Problem, Span};
 pub use explain::{Explanation, explain};
 pub use follow::follow;
-pub use forward::{Forward, Upstream, parse_nameservers};
+pub use forward::{
+    Forward, HealthCheck, Policy, Server, Tls, Transport as UpstreamTransport, Upstream, parse_nameservers,
+};
 pub use kubernetes::{ApiServer, Fallthrough, Kubernetes, Pods, TlsFiles, soa_ttl};
 pub use plan::{Reason, Verdict, ZonePlan, plan};
 pub use report::NotInForce;

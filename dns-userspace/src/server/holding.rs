@@ -2,8 +2,8 @@
 
 use domain::base::iana::{Class, Rtype};
 
-use super::cache;
 use super::message::{HEADER_LEN, MAX_LEN, Question};
+use super::plugin;
 use super::query::Query;
 use super::reply::Setting;
 use crate::corefile::Cache;
@@ -62,7 +62,7 @@ pub fn hold(cache: Option<&Cache>, found: &Found<'_>, qtype: u16) -> Held {
     });
     let mut reply = Setting::new(&query, zone, zones.primary()).reply(&content);
     if let Some(cache) = cache.filter(|cache| cache.takes(name)) {
-        cache::pass(cache, &query, &mut reply);
+        plugin::pass(cache, &query, &mut reply);
     }
     Held::Set {
         bytes: reply.write(MAX_LEN).split_off(HEADER_LEN + name.as_wire().len() + 4),

@@ -2,6 +2,8 @@
 //!
 //! Silence for what is no query, a header for what cannot be served, FORMERR for what cannot be read.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use domain::base::Header;
 use domain::base::iana::{Class, Opcode, OptRcode, Rcode};
 
@@ -14,12 +16,28 @@ use crate::name::Name;
 /// What every client takes over UDP, in bytes (RFC 1035, 4.2.1).
 const MIN_UDP_LIMIT: usize = 512;
 
+/// How many names the server may ask itself for on behalf of one query.
+const MAX_DEPTH: u8 = 8;
+
 /// A query that may be answered: QR=0, opcode QUERY or NOTIFY, exactly one question, records that can be read.
 #[derive(Clone)]
 pub(super) struct Query {
     pub(super) message: Message,
+    /// Who asks.
+    pub(super) client: Client,
     /// The name asked for, in the form that the tables want.
     name: Name,
+    /// How many names were asked for before this one, by the server itself.
+    depth: u8,
+}
+
+/// Who asks, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Client {
+    pub(super) address: SocketAddr,
+    /// Which of our addresses was asked, where that is known.
+    pub(super) local: Option<IpAddr>,
+    pub(super) transport: Transport,
 }
 
 /// How a query came in.
@@ -42,24 +60,33 @@ pub(super) enum Rejection {
 
 impl Query {
     /// Reads a message.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Rejection> {
+    pub(super) fn read(bytes: &[u8], client: Client) -> Result<Self, Rejection> {
         let header = check_header(bytes)?;
         match Message::read(bytes) {
-            Ok(message) => Ok(Self::new(message)),
+            Ok(message) => Ok(Self::new(message, client, 0)),
             Err(_) if bytes.len() == HEADER_LEN => Err(Rejection::Reply(reply::write_bare_failure(header))),
             Err(Unreadable::Question) => Err(bare(header, Rcode::FORMERR)),
             Err(Unreadable::Record(_, question)) => Err(Rejection::Reply(reply::write_rejection(header, question))),
         }
     }
 
-    /// A query without OPT record.
+    /// The server's own query, without OPT record.
     pub(super) fn of_question(question: Question) -> Self {
-        Self::new(Message::new(Header::new(), OptRcode::NOERROR, question))
+        Self::new(
+            Message::new(Header::new(), OptRcode::NOERROR, question),
+            Client::SERVER,
+            0,
+        )
     }
 
-    fn new(message: Message) -> Self {
+    fn new(message: Message, client: Client, depth: u8) -> Self {
         let name = Name::from_wire(&message.question.name);
-        Self { message, name }
+        Self {
+            message,
+            client,
+            name,
+            depth,
+        }
     }
 
     /// What its OPT record says, if there is one.
@@ -77,18 +104,28 @@ impl Query {
         &self.name
     }
 
-    /// The same query for another name, in class IN.
-    pub(super) fn of_name(&self, name: WireName) -> Self {
+    /// The same query with another question, as a plugin makes it for those after it.
+    pub(super) fn with_question(&self, question: Question) -> Self {
         let mut message = self.message.clone();
-        message.question.name = name;
-        message.question.class = Class::IN;
-        Self::new(message)
+        message.question = question;
+        Self::new(message, self.client, self.depth)
+    }
+
+    /// The same query for another name, in class IN, as the server asks itself; `None` where it has asked often enough.
+    pub(super) fn of_name(&self, name: WireName) -> Option<Self> {
+        let mut query = self.with_question(Question {
+            name,
+            qtype: self.message.question.qtype,
+            class: Class::IN,
+        });
+        query.depth += 1;
+        (query.depth <= MAX_DEPTH).then_some(query)
     }
 
     /// The longest reply that the client takes, in bytes.
-    pub(super) fn size_limit(&self, transport: Transport) -> usize {
+    pub(super) fn size_limit(&self) -> usize {
         let advertised = self.edns().map_or(0, |edns| edns.payload_size);
-        match transport {
+        match self.client.transport {
             Transport::Udp => usize::from(advertised).max(MIN_UDP_LIMIT),
             Transport::Tcp => MAX_LEN,
         }
@@ -98,6 +135,15 @@ impl Query {
     pub(super) fn is_internet(&self) -> bool {
         self.message.question.class == Class::IN
     }
+}
+
+impl Client {
+    /// The server itself, which takes replies of any length.
+    pub(super) const SERVER: Self = Self {
+        address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+        local: None,
+        transport: Transport::Tcp,
+    };
 }
 
 fn check_header(bytes: &[u8]) -> Result<Header, Rejection> {
@@ -123,6 +169,10 @@ mod tests {
     use super::super::testing::*;
     use super::*;
 
+    fn read(bytes: &[u8]) -> Result<Query, Rejection> {
+        Query::read(bytes, UDP)
+    }
+
     /// An A query for `a.`
     fn simple() -> Vec<u8> {
         query("a", 1)
@@ -141,7 +191,7 @@ mod tests {
             changed(simple(), 2, 0x81),
             changed(simple(), 2, 0xa9),
         ] {
-            assert_eq!(Query::read(&bytes).err(), Some(Rejection::Silence), "{bytes:02x?}");
+            assert_eq!(read(&bytes).err(), Some(Rejection::Silence), "{bytes:02x?}");
         }
     }
 
@@ -173,7 +223,7 @@ mod tests {
             ("a label of 64 bytes", changed(simple(), 12, 64), [0x81, 1]),
         ] {
             let expected = [&[0x12, 0x34], &flags[..], &[0; 8]].concat();
-            assert_eq!(Query::read(&bytes).err(), Some(Rejection::Reply(expected)), "{what}");
+            assert_eq!(read(&bytes).err(), Some(Rejection::Reply(expected)), "{what}");
         }
     }
 
@@ -186,11 +236,7 @@ mod tests {
         ] {
             let bytes = changed(changed(bytes, 2, 0x07), 3, 0xff);
             let expected = [&[0x12, 0x34, 0x83, 0xb1], &rest[..]].concat();
-            assert_eq!(
-                Query::read(&bytes).err(),
-                Some(Rejection::Reply(expected)),
-                "{bytes:02x?}"
-            );
+            assert_eq!(read(&bytes).err(), Some(Rejection::Reply(expected)), "{bytes:02x?}");
         }
     }
 
@@ -198,7 +244,7 @@ mod tests {
     fn a_header_alone_is_failed_like_a_question() {
         let bytes = changed(changed(simple(), 2, 0x07), 3, 0xff);
         let expected = [&[0x12, 0x34, 0x81, 0x12][..], &[0; 8]].concat();
-        assert_eq!(Query::read(&bytes[..12]).err(), Some(Rejection::Reply(expected)));
+        assert_eq!(read(&bytes[..12]).err(), Some(Rejection::Reply(expected)));
     }
 
     #[test]
@@ -210,7 +256,7 @@ mod tests {
         let cuts = (simple().len() + 1..whole.len()).map(|len| whole[..len].to_vec());
         for bytes in cuts.chain([overrun, bad_option]) {
             assert_eq!(
-                Query::read(&bytes).err(),
+                read(&bytes).err(),
                 Some(Rejection::Reply(expected.clone())),
                 "{bytes:02x?}"
             );
@@ -236,7 +282,7 @@ mod tests {
             ),
             ("NOTIFY", changed(simple(), 2, 0x21), None),
         ] {
-            let query = Query::read(&bytes).unwrap_or_else(|rejection| panic!("{what}: {rejection:?}"));
+            let query = read(&bytes).unwrap_or_else(|rejection| panic!("{what}: {rejection:?}"));
             assert_eq!(query.edns().map(|edns| edns.payload_size), payload_size, "{what}");
         }
     }
@@ -244,7 +290,7 @@ mod tests {
     #[test]
     fn reads_the_question_and_every_field_of_the_opt_record() {
         let bytes = with_opt(query("WWW.Example.com", 28), 1232, 0x0003_c0ff, b"\x00\x0a\x00\x01x");
-        let query = Query::read(&bytes).unwrap();
+        let query = read(&bytes).unwrap();
         assert_eq!(query.qname(), b"\x03WWW\x07Example\x03com\0");
         assert_eq!(query.message.question.qtype.to_int(), 28);
         assert!(query.is_internet());
@@ -261,11 +307,11 @@ mod tests {
             (with_opt(simple(), 1232, 0, b""), 1232),
             (with_opt(simple(), 65535, 0, b""), 65535),
         ] {
-            let query = Query::read(&bytes).unwrap();
-            assert_eq!(
-                (query.size_limit(Transport::Udp), query.size_limit(Transport::Tcp)),
-                (udp, 65535)
-            );
+            let limit = |transport| {
+                let client = Client { transport, ..UDP };
+                Query::read(&bytes, client).unwrap().size_limit()
+            };
+            assert_eq!((limit(Transport::Udp), limit(Transport::Tcp)), (udp, 65535));
         }
     }
 }

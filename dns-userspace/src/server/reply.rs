@@ -11,7 +11,7 @@ use rand::seq::SliceRandom as _;
 
 use super::edns;
 use super::message::{MAX_LEN, Message, Question, Record};
-use super::query::{Query, Transport};
+use super::query::Query;
 use super::rdata::Data;
 use super::reader::WireName;
 use crate::corefile::soa_ttl;
@@ -151,7 +151,7 @@ pub(super) fn status(query: &Query, rcode: OptRcode) -> Message {
 }
 
 /// Writes a reply for its client: with the OPT record that is due, and no longer than the client takes.
-pub(super) fn write(query: &Query, mut reply: Message, transport: Transport) -> Vec<u8> {
+pub(super) fn write(query: &Query, mut reply: Message) -> Vec<u8> {
     if let Some(asked) = query.edns() {
         match reply.opt_mut() {
             Some(opt) => asked.adapt(opt),
@@ -159,7 +159,7 @@ pub(super) fn write(query: &Query, mut reply: Message, transport: Transport) -> 
         }
     }
     reply.extend_rcode();
-    reply.write(query.size_limit(transport))
+    reply.write(query.size_limit())
 }
 
 /// Writes the reply to an EDNS version that is not known (RFC 6891, 6.1.3): BADVERS, with an empty OPT.
@@ -261,8 +261,8 @@ mod tests {
 
     /// The reply over UDP in the zone `cluster.local`.
     fn answer(query: &[u8], content: &Content) -> Vec<u8> {
-        let query = Query::read(query).unwrap();
-        write(&query, reply(&query, content, 30), Transport::Udp)
+        let query = Query::read(query, UDP).unwrap();
+        write(&query, reply(&query, content, 30))
     }
 
     /// The records of a reply, after their section.
@@ -379,8 +379,8 @@ mod tests {
             (Content::Failure, 0, Rcode::SERVFAIL, vec![soa("Authority", 0, 0)]),
         ] {
             let query = query("Web.n.svc.Cluster.LOCAL", 1);
-            let parsed = Query::read(&query).unwrap();
-            let reply = write(&parsed, reply(&parsed, &content, ttl), Transport::Udp);
+            let parsed = Query::read(&query, UDP).unwrap();
+            let reply = write(&parsed, reply(&parsed, &content, ttl));
             assert_eq!(list(&reply), expected, "{content:?}");
             assert_eq!(reply[12..query.len()], query[12..], "{content:?}");
             let header = Reading::from_slice(&reply).unwrap().header();
@@ -404,7 +404,7 @@ mod tests {
             .concat(),
         );
         let query = query("a.cluster.local", 1);
-        let query = Query::read(&query).unwrap();
+        let query = Query::read(&query, UDP).unwrap();
         let mut orders = std::collections::HashSet::new();
         for _ in 0..20 {
             let mut reply = reply(&query, &content, 30);
@@ -456,15 +456,15 @@ mod tests {
         for (size, flags, expected) in [(1232, 0, 0x4000), (0, 0xc000, 0xc000), (512, 0x00ff, 0x4000)] {
             let query = with_opt(plain.clone(), size, flags, b"\0\x0a\0\0");
             let reply = Message::read(&upstreams).unwrap();
-            let written = write(&Query::read(&query).unwrap(), reply, Transport::Udp);
+            let written = write(&Query::read(&query, UDP).unwrap(), reply);
             assert_eq!(written, with_opt(plain.clone(), size, expected, b"\0\x03\0\x02id"));
         }
     }
 
     #[test]
     fn an_extended_rcode_outlives_the_opt_record_that_it_came_in() {
-        let query = Query::read(&with_opt(query("a", 1), 1232, 0, b"")).unwrap();
-        let reply = write(&query, status(&query, OptRcode::BADCOOKIE), Transport::Udp);
+        let query = Query::read(&with_opt(query("a", 1), 1232, 0, b""), UDP).unwrap();
+        let reply = write(&query, status(&query, OptRcode::BADCOOKIE));
         assert_eq!(Message::read(&reply).unwrap().rcode, OptRcode::BADCOOKIE);
     }
 
@@ -488,7 +488,10 @@ mod tests {
             ttl: 30,
             data: Data::of_address([10, 0, 0, last].into()),
         };
-        let mut content = status(&Query::read(&query("a.cluster.local", 1)).unwrap(), OptRcode::NOERROR);
+        let mut content = status(
+            &Query::read(&query("a.cluster.local", 1), UDP).unwrap(),
+            OptRcode::NOERROR,
+        );
         content.answer = (0..20).map(address).collect();
         content.additional = (20..40).map(address).collect();
         // OPT records keep their place, and their room.
@@ -518,7 +521,7 @@ mod tests {
     fn leaves_the_soa_out_where_the_zone_has_no_room_for_its_names() {
         let zone = [&*"a".repeat(63), &*"b".repeat(63), &*"c".repeat(63), &*"d".repeat(53)].join(".");
         let query = query(&zone, 1);
-        let query = Query::read(&query).unwrap();
+        let query = Query::read(&query, UDP).unwrap();
         let primary = Name::parse("cluster.local").unwrap();
         let zone = Zone {
             name_len: 247,
@@ -532,13 +535,10 @@ mod tests {
     #[test]
     fn writes_statuses_without_records() {
         let asked = with_opt(query("a.b", 1), 1232, 0x0001_8000, b"\x00\x03\x00\x00");
-        let query = Query::read(&asked).unwrap();
+        let query = Query::read(&asked, UDP).unwrap();
         let reply = |flags: [u8; 2]| [&asked[..2], &flags, b"\0\x01\0\0\0\0\0\0", &asked[12..21]].concat();
         let refused = with_opt(reply([0x81, 5]), 1232, 0x8000, b"\x00\x03\x00\x00");
-        assert_eq!(
-            write(&query, status(&query, OptRcode::REFUSED), Transport::Udp),
-            refused
-        );
+        assert_eq!(write(&query, status(&query, OptRcode::REFUSED)), refused);
         assert_eq!(
             write_bad_version(&query),
             with_opt(reply([0x81, 0]), 0, 0x0100_0000, b"")

@@ -2,11 +2,13 @@
 //!
 //! As in CoreDNS a connection may ask any number of queries, and is closed when none comes for a while.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -15,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::query::Transport;
-use super::respond::{Responder, Response};
+use super::query::{Client, Transport};
+use super::respond::Responder;
 
 /// Connections that one listener serves at a time; further ones wait in its backlog.
 const MAX_CONNECTIONS: usize = 1000;
@@ -33,11 +35,11 @@ const WRITE: Duration = Duration::from_secs(5);
 /// How long to wait after a failed accept, which no event announces the end of.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// A stream of DNS messages.
-pub(super) type Messages = Framed<TcpStream, LengthDelimitedCodec>;
+/// How messages stand in a stream: a length of two bytes, then the message.
+pub(super) type Frames = LengthDelimitedCodec;
 
-/// Frames a TCP stream into DNS messages: a length of two bytes, then the message.
-pub(super) fn frame(stream: TcpStream) -> Messages {
+/// Frames a stream into DNS messages.
+pub(super) fn frame<S: AsyncRead + AsyncWrite>(stream: S) -> Framed<S, Frames> {
     LengthDelimitedCodec::builder()
         .length_field_type::<u16>()
         .new_framed(stream)
@@ -56,20 +58,28 @@ pub(super) async fn serve(
             () = shutdown.cancelled() => return,
             accepted = accept(&listener, &slots) => accepted,
         };
-        if let Some((stream, slot)) = accepted {
+        if let Some((stream, address, slot)) = accepted {
+            let client = Client {
+                address,
+                local: stream.local_addr().ok().map(|local| local.ip()),
+                transport: Transport::Tcp,
+            };
             let (responder, shutdown) = (responder.clone(), shutdown.clone());
             tasks.spawn(async move {
                 let _slot = slot;
-                converse(frame(stream), &responder, &shutdown).await;
+                converse(frame(stream), client, &responder, &shutdown).await;
             });
         }
     }
 }
 
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = slots.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, address)) => Some((stream, address, slot)),
         Err(error) => {
             warn!("cannot accept DNS queries over TCP: {error}");
             sleep(ACCEPT_RETRY).await;
@@ -79,7 +89,12 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpSt
 }
 
 /// Answers one connection's queries until either side has had enough.
-async fn converse(mut messages: Messages, responder: &Responder, shutdown: &CancellationToken) {
+async fn converse(
+    mut messages: Framed<TcpStream, Frames>,
+    client: Client,
+    responder: &Arc<Responder>,
+    shutdown: &CancellationToken,
+) {
     let mut patience = FIRST_QUERY;
     loop {
         let query = tokio::select! {
@@ -89,19 +104,11 @@ async fn converse(mut messages: Messages, responder: &Responder, shutdown: &Canc
         let Ok(Some(Ok(query))) = query else {
             return;
         };
-        if let Some(reply) = answer(responder, &query).await
-            && !matches!(timeout(WRITE, messages.send(reply)).await, Ok(Ok(())))
+        if let Some(reply) = responder.respond(&query, client).await
+            && !matches!(timeout(WRITE, messages.send(Bytes::from(reply))).await, Ok(Ok(())))
         {
             return;
         }
         patience = IDLE;
-    }
-}
-
-async fn answer(responder: &Responder, query: &[u8]) -> Option<Bytes> {
-    match responder.respond(query, Transport::Tcp) {
-        Response::Silence => None,
-        Response::Reply(_, reply) => Some(reply.into()),
-        Response::Forward(forward) => Some(responder.forward(forward).await.into()),
     }
 }

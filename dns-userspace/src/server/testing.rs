@@ -1,16 +1,39 @@
 //! What the server's tests share: queries as bytes, and upstreams that reply by script.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt as _};
+use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, UdpSocket};
 
-use super::forward::Upstreams;
-use super::query::Transport;
-use super::tcp;
-use crate::name::Name;
+use super::query::{Client, Transport};
+use super::respond::Responder;
+use super::{Context, Metrics, endpoints, tcp};
+use crate::corefile;
+use crate::zone::SharedZoneTable;
+use crate::zone::testing::table;
+
+/// A client over UDP.
+pub(super) const UDP: Client = Client {
+    transport: Transport::Udp,
+    ..Client::SERVER
+};
+
+/// What plugins share, with a table of `cluster.local` that is not synced.
+pub(super) fn context() -> Context {
+    let zones = SharedZoneTable::new(RwLock::new(table(&["cluster.local"])));
+    Context::new(zones, Metrics::register(&mut Registry::default()))
+}
+
+/// A server of one block for all names, with these directives, to be asked without sockets.
+pub(super) fn responder(directives: &str) -> Arc<Responder> {
+    let config = corefile::parse("Corefile".as_ref(), &format!(".:0 {{\n{directives}\n}}")).unwrap();
+    let context = context();
+    let (_, endpoint) = endpoints(&config, &context).unwrap().remove(0);
+    Arc::new(Responder::new(endpoint, context.metrics))
+}
 
 /// A query of class IN with ID 0x1234 and RD, its name in the letter case given.
 pub(super) fn query(name: &str, qtype: u16) -> Vec<u8> {
@@ -49,15 +72,6 @@ pub(super) fn strange_reply(query: &[u8]) -> Vec<u8> {
 /// A reply of twelve bytes with this last byte of the flags.
 pub(super) fn bare_reply(query: &[u8], flags: u8) -> Vec<u8> {
     [&query[..2], &[0x81, flags], &[0; 8]].concat()
-}
-
-/// Upstreams for all names at these addresses.
-pub(super) fn upstreams(addresses: &[SocketAddr]) -> Upstreams {
-    Upstreams {
-        from: Name::parse(".").unwrap(),
-        except: vec![],
-        addresses: addresses.to_vec(),
-    }
 }
 
 /// An address on which nobody listens, neither over UDP nor over TCP.

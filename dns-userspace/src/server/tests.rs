@@ -1,7 +1,7 @@
 //! The whole server, over sockets of the loopback interface.
 
 use std::net::SocketAddr;
-use std::sync::RwLock;
+use std::path::Path;
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt as _};
@@ -15,8 +15,8 @@ use super::query::Transport;
 use super::testing::*;
 use super::*;
 use crate::cluster::object::Reach;
-use crate::name::Name;
-use crate::zone::testing::{service, sync, table};
+use crate::corefile;
+use crate::zone::testing::{service, sync};
 
 /// Long enough for any step of these tests on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,29 +32,28 @@ struct Server {
 }
 
 impl Server {
-    /// Starts a server of `cluster.local`, which is not synced yet.
-    fn start(address: &str, upstreams: Option<Upstreams>) -> Self {
-        Self::start_with(address, endpoint(upstreams))
+    /// Starts a server of `cluster.local`, which is not synced yet, with these directives beside `kubernetes`.
+    fn start(address: &str, directives: &str) -> Self {
+        Self::start_corefile(&format!(
+            "{}\nkubernetes cluster.local\n{directives}\n}}",
+            block(".", address)
+        ))
     }
 
-    fn start_with(address: &str, endpoint: Endpoint) -> Self {
-        Self::start_all(vec![(address.parse().unwrap(), endpoint)])
-    }
-
-    /// Starts one of several endpoints; the first is asked.
-    fn start_all(endpoints: Vec<(SocketAddr, Endpoint)>) -> Self {
-        let listeners = bind(endpoints).unwrap();
+    /// Starts a server by a Corefile; what listens first is asked.
+    fn start_corefile(corefile: &str) -> Self {
+        let config = corefile::parse(Path::new("Corefile"), corefile).unwrap();
+        let mut registry = Registry::default();
+        let zones = context().zones;
+        let context = Context::new(zones.clone(), Metrics::register(&mut registry));
+        let listeners = bind(endpoints(&config, &context).unwrap()).unwrap();
         let (first, _) = &listeners[0];
         let (udp, tcp) = (first.udp.local_addr(), first.tcp.local_addr().unwrap());
-        let zones = unsynced_zones();
-        let mut registry = Registry::default();
-        let metrics = ServerMetrics::register(&mut registry);
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(serve(
             listeners,
             std::future::ready(()),
-            zones.clone(),
-            metrics,
+            context.metrics,
             shutdown.clone(),
         ));
         Self {
@@ -78,10 +77,6 @@ impl Server {
     async fn ask(&self, query: &[u8]) -> Vec<u8> {
         ask_udp(self.udp, query).await
     }
-}
-
-fn unsynced_zones() -> SharedZoneTable {
-    SharedZoneTable::new(RwLock::new(table(&["cluster.local"])))
 }
 
 async fn ask_udp(server: SocketAddr, query: &[u8]) -> Vec<u8> {
@@ -122,22 +117,20 @@ const SERVFAIL: ([u8; 2], u8, u8) = ([0x81, 2], 0, 0);
 const ZONE_SERVFAIL: ([u8; 2], u8, u8) = ([0x85, 2], 0, 1);
 const REFUSED: ([u8; 2], u8, u8) = ([0x81, 5], 0, 0);
 
-/// One block for all names.
-fn endpoint(upstreams: Option<Upstreams>) -> Endpoint {
-    Endpoint {
-        any_class: upstreams.is_some(),
-        blocks: vec![Block {
-            zones: vec![Name::root()],
-            kubernetes: true,
-            upstreams: upstreams.into_iter().map(Arc::new).collect(),
-            ..Block::default()
-        }],
-    }
+/// The beginning of a block for a zone at an address.
+fn block(zone: &str, address: &str) -> String {
+    let address: SocketAddr = address.parse().unwrap();
+    format!("{zone}:{} {{\nbind {}", address.port(), address.ip())
+}
+
+/// `forward` for all names.
+fn forward(upstream: SocketAddr) -> String {
+    format!("forward . {upstream}")
 }
 
 #[tokio::test]
 async fn answers_from_the_zone_table() {
-    let server = Server::start("127.0.0.1:0", None);
+    let server = Server::start("127.0.0.1:0", "");
     server.sync();
     let reply = server.ask(&query("web.default.svc.cluster.local", 1)).await;
     assert_eq!(summary(&reply), ([0x85, 0], 1, 0));
@@ -148,14 +141,14 @@ async fn answers_from_the_zone_table() {
     );
     let mut metrics = String::new();
     text::encode(&mut metrics, &server.registry).unwrap();
-    let expected = "kxdns_server_responses_total{source=\"zone\",rcode=\"NOERROR\"} 2\n";
+    let expected = "kxdns_server_responses_total{source=\"kubernetes\",rcode=\"NOERROR\"} 2\n";
     assert!(metrics.contains(expected), "{metrics}");
 }
 
 #[tokio::test]
 async fn fails_rather_than_ask_others_about_names_of_its_own() {
     let (upstream, seen) = script(Transport::Udp, |query| vec![strange_reply(query)]).await;
-    let server = Server::start("127.0.0.1:0", Some(upstreams(&[upstream])));
+    let server = Server::start("127.0.0.1:0", &forward(upstream));
     assert_eq!(
         summary(&server.ask(&query("web.default.svc.cluster.local", 1)).await),
         ZONE_SERVFAIL,
@@ -179,7 +172,7 @@ async fn fails_rather_than_ask_others_about_names_of_its_own() {
 async fn forwards_what_it_does_not_own() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let (upstream, _) = script(transport, |query| vec![strange_reply(query)]).await;
-        let server = Server::start("127.0.0.1:0", Some(upstreams(&[upstream])));
+        let server = Server::start("127.0.0.1:0", &forward(upstream));
         server.sync();
         let mut chaos = query("version.bind", 16);
         *chaos.last_mut().unwrap() = 3;
@@ -197,8 +190,8 @@ async fn forwards_what_it_does_not_own() {
 async fn the_class_makes_no_difference_where_there_are_upstreams_and_is_refused_elsewhere() {
     let mut chaos = query("web.default.svc.cluster.local", 1);
     *chaos.last_mut().unwrap() = 3;
-    for (upstreams, expected) in [(Some(upstreams(&[closed_port()])), ([0x85, 0], 1, 0)), (None, REFUSED)] {
-        let server = Server::start("127.0.0.1:0", upstreams);
+    for (directives, expected) in [(&*forward(closed_port()), ([0x85, 0], 1, 0)), ("", REFUSED)] {
+        let server = Server::start("127.0.0.1:0", directives);
         server.sync();
         assert_eq!(summary(&server.ask(&chaos).await), expected);
     }
@@ -216,7 +209,7 @@ async fn puts_what_stands_at_the_target_behind_an_alias() {
             _ => vec![bare_reply(query, 2)],
         })
         .await;
-        let server = Server::start("127.0.0.1:0", Some(upstreams(&[upstream])));
+        let server = Server::start("127.0.0.1:0", &forward(upstream));
         server.sync();
         let asked = with_opt(query("Away.default.svc.cluster.local", 0xfedc), 1232, 0x8000, b"");
         // Only addresses are looked for elsewhere.
@@ -240,7 +233,7 @@ async fn puts_what_stands_at_the_target_behind_an_alias() {
 
 #[tokio::test]
 async fn an_alias_stands_alone_where_nobody_answers_for_its_target() {
-    let server = Server::start("127.0.0.1:0", None);
+    let server = Server::start("127.0.0.1:0", "");
     server.sync();
     let reply = server.ask(&query("away.default.svc.cluster.local", 28)).await;
     assert_eq!(summary(&reply), ([0x85, 0], 1, 0));
@@ -257,20 +250,16 @@ async fn the_start_waits_for_the_objects_but_not_for_ever() {
 }
 
 #[tokio::test]
-async fn refuses_what_nobody_answers_for() {
-    let only = Upstreams {
-        from: Name::parse("example.org").unwrap(),
-        ..upstreams(&[closed_port()])
-    };
-    for upstreams in [None, Some(only)] {
-        let server = Server::start("127.0.0.1:0", upstreams);
-        assert_eq!(summary(&server.ask(&query("www.example.com", 1)).await), REFUSED);
+async fn fails_where_no_plugin_answers() {
+    for directives in ["", "forward example.org 127.0.0.1:1"] {
+        let server = Server::start("127.0.0.1:0", directives);
+        assert_eq!(summary(&server.ask(&query("www.example.com", 1)).await), SERVFAIL);
     }
 }
 
 #[tokio::test]
 async fn fails_when_no_upstream_replies() {
-    let server = Server::start("127.0.0.1:0", Some(upstreams(&[closed_port()])));
+    let server = Server::start("127.0.0.1:0", &forward(closed_port()));
     let query = with_opt(query("www.example.com", 1), 1232, 0, b"");
     let reply = server.ask(&query).await;
     assert_eq!(summary(&reply), SERVFAIL);
@@ -288,18 +277,10 @@ async fn the_block_of_the_longest_zone_takes_a_name() {
             vec![reply]
         })
         .await;
-        blocks.push(Block {
-            zones: vec![Name::parse(zone).unwrap()],
-            upstreams: vec![Arc::new(upstreams(&[upstream]))],
-            ..Block::default()
-        });
+        blocks.push(format!("{}\n{}\n}}\n", block(zone, "127.0.0.1:0"), forward(upstream)));
     }
-    let endpoint = |blocks: &[Block]| Endpoint {
-        blocks: blocks.to_vec(),
-        any_class: true,
-    };
     const DS: u16 = 43;
-    let server = Server::start_with("127.0.0.1:0", endpoint(&blocks));
+    let server = Server::start_corefile(&blocks.concat());
     for (name, qtype, rcode) in [
         ("www.example.com", 1, 0),
         ("WWW.Corp.example", 1, 3),
@@ -313,7 +294,7 @@ async fn the_block_of_the_longest_zone_takes_a_name() {
     ] {
         assert_eq!(server.ask(&query(name, qtype)).await[3] & 0xf, rcode, "{name} {qtype}");
     }
-    let server = Server::start_with("127.0.0.1:0", endpoint(&blocks[..1]));
+    let server = Server::start_corefile(&blocks[0]);
     assert_eq!(summary(&server.ask(&query("www.example.com", 1)).await), REFUSED);
 }
 
@@ -321,8 +302,11 @@ async fn the_block_of_the_longest_zone_takes_a_name() {
 async fn an_address_of_its_own_comes_before_all_addresses() {
     // Below the ports that the kernel hands out, so that no other test comes by it.
     const PORT: u16 = 5455;
-    let [everywhere, here] = ["[::]", "127.0.0.1"].map(|host| format!("{host}:{PORT}").parse().unwrap());
-    let server = Server::start_all(vec![(everywhere, endpoint(None)), (here, Endpoint::default())]);
+    let here = SocketAddr::from(([127, 0, 0, 1], PORT));
+    let server = Server::start_corefile(&format!(
+        ".:{PORT} {{\nkubernetes cluster.local\n}}\n{}\n}}",
+        block("example.org", &here.to_string())
+    ));
     server.sync();
     let query = query("web.default.svc.cluster.local", 1);
     assert_eq!(summary(&ask_udp(here, &query).await), REFUSED);
@@ -337,8 +321,11 @@ async fn an_address_of_its_own_comes_before_all_addresses() {
 #[tokio::test]
 async fn all_addresses_of_either_family_may_have_different_blocks() {
     const PORT: u16 = 5456;
-    let [ipv4, ipv6] = ["0.0.0.0", "[::]"].map(|host| format!("{host}:{PORT}").parse().unwrap());
-    let server = Server::start_all(vec![(ipv4, endpoint(None)), (ipv6, Endpoint::default())]);
+    let server = Server::start_corefile(&format!(
+        "{}\nkubernetes cluster.local\n}}\n{}\n}}",
+        block(".", &format!("0.0.0.0:{PORT}")),
+        block("example.org", &format!("[::]:{PORT}"))
+    ));
     server.sync();
     let query = query("web.default.svc.cluster.local", 1);
     for (host, expected) in [("127.0.0.1", ([0x85, 0], 1, 0)), ("[::1]", REFUSED)] {
@@ -349,42 +336,20 @@ async fn all_addresses_of_either_family_may_have_different_blocks() {
 
 #[tokio::test]
 async fn only_the_block_of_kubernetes_asks_the_zones() {
-    let mut endpoint = endpoint(None);
-    endpoint.blocks.push(Block {
-        zones: vec![Name::parse("ns.svc.cluster.local").unwrap()],
-        ..Block::default()
-    });
-    let server = Server::start_with("127.0.0.1:0", endpoint);
+    let server = Server::start_corefile(&format!(
+        "{}\nkubernetes cluster.local\n}}\n{}\n}}",
+        block(".", "127.0.0.1:0"),
+        block("ns.svc.cluster.local", "127.0.0.1:0")
+    ));
     server.sync();
     let [here, there] = ["web.default.svc.cluster.local", "web.ns.svc.cluster.local"].map(|name| query(name, 1));
     assert_eq!(summary(&server.ask(&here).await), ([0x85, 0], 1, 0));
     assert_eq!(summary(&server.ask(&there).await), REFUSED);
 }
 
-#[test]
-fn refuses_when_too_many_wait_for_upstreams() {
-    let metrics = ServerMetrics::register(&mut Registry::default());
-    let responder = Responder::new(
-        unsynced_zones(),
-        endpoint(Some(upstreams(&[closed_port()]))),
-        Slots::default(),
-        metrics,
-    );
-    let respond = || responder.respond(&query("www.example.com", 1), Transport::Udp);
-    let waiting: Vec<_> = (0..respond::MAX_FORWARDED).map(|_| respond()).collect();
-    assert!(
-        waiting
-            .iter()
-            .all(|response| matches!(response, respond::Response::Forward(_)))
-    );
-    assert!(matches!(respond(), respond::Response::Reply(_, reply) if summary(&reply) == REFUSED));
-    drop(waiting);
-    assert!(matches!(respond(), respond::Response::Forward(_)));
-}
-
 #[tokio::test]
 async fn gates_headers_before_it_asks_the_zones() {
-    let server = Server::start("127.0.0.1:0", None);
+    let server = Server::start("127.0.0.1:0", "");
     server.sync();
     let query = query("web.default.svc.cluster.local", 1);
     let bad_version = server.ask(&with_opt(query.clone(), 1232, 0x0001_0000, b"")).await;
@@ -397,7 +362,7 @@ async fn gates_headers_before_it_asks_the_zones() {
 
 #[tokio::test]
 async fn reads_512_bytes_of_a_datagram_and_all_of_a_stream() {
-    let server = Server::start("127.0.0.1:0", None);
+    let server = Server::start("127.0.0.1:0", "");
     server.sync();
     let padded = |len: u16| {
         let padding = [&[0, 12], &len.to_be_bytes()[..], &vec![0; len.into()]].concat();
@@ -414,7 +379,7 @@ async fn reads_512_bytes_of_a_datagram_and_all_of_a_stream() {
 
 #[tokio::test]
 async fn is_silent_to_what_is_no_query() {
-    let server = Server::start("127.0.0.1:0", None);
+    let server = Server::start("127.0.0.1:0", "");
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     socket.connect(server.udp).await.unwrap();
     let (response, asked) = (strange_reply(&query("a", 1)), query("b", 1));
@@ -433,7 +398,7 @@ async fn is_silent_to_what_is_no_query() {
 #[tokio::test]
 async fn answers_many_queries_of_a_connection_in_order_even_after_its_fin() {
     let (upstream, _) = script(Transport::Tcp, |query| vec![strange_reply(query)]).await;
-    let server = Server::start("127.0.0.1:0", Some(upstreams(&[upstream])));
+    let server = Server::start("127.0.0.1:0", &forward(upstream));
     server.sync();
     let name = |index| match index % 2 {
         0 => format!("n{index}.example.com"),
@@ -449,7 +414,7 @@ async fn answers_many_queries_of_a_connection_in_order_even_after_its_fin() {
 
 #[tokio::test]
 async fn closes_a_connection_that_asks_nothing() {
-    let server = Server::start("127.0.0.1:0", None);
+    let server = Server::start("127.0.0.1:0", "");
     let mut stream = TcpStream::connect(server.tcp).await.unwrap();
     let read = timeout(PATIENCE, stream.read(&mut [0; 1]))
         .await
@@ -459,17 +424,17 @@ async fn closes_a_connection_that_asks_nothing() {
 
 #[tokio::test]
 async fn replies_from_the_address_that_was_asked() {
-    let server = Server::start("[::]:0", None);
+    let server = Server::start("[::]:0", "");
     // A connected socket takes replies from the address that it asked alone; the route would choose 127.0.0.1.
     for host in ["127.0.0.1", "127.0.0.2", "::1"] {
         let address = SocketAddr::new(host.parse().unwrap(), server.udp.port());
-        assert_eq!(summary(&ask_udp(address, &query("a", 1)).await), REFUSED, "{host}");
+        assert_eq!(summary(&ask_udp(address, &query("a", 1)).await), SERVFAIL, "{host}");
     }
 }
 
 #[tokio::test]
 async fn answers_every_datagram_of_a_burst() {
-    let server = Server::start("127.0.0.1:0", None);
+    let server = Server::start("127.0.0.1:0", "");
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     socket.connect(server.udp).await.unwrap();
     let asked = query("a", 1);
@@ -489,7 +454,7 @@ async fn answers_every_datagram_of_a_burst() {
 #[tokio::test]
 async fn finishes_what_is_in_progress_at_shutdown() {
     let (upstream, seen) = script(Transport::Udp, |_| vec![]).await;
-    let server = Server::start("127.0.0.1:0", Some(upstreams(&[upstream])));
+    let server = Server::start("127.0.0.1:0", &forward(upstream));
     let address = server.udp;
     let asking = tokio::spawn(async move { ask_udp(address, &query("www.example.com", 1)).await });
     while seen.lock().unwrap().is_empty() {

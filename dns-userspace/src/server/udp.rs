@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::message::{HEADER_LEN, rewrite};
-use super::query::Transport;
+use super::query::{Client, Transport};
 use super::respond::{Responder, Response};
 
 /// Room for one datagram, or for several of one sender that the kernel has joined (GRO), in bytes.
@@ -62,6 +62,7 @@ pub(super) async fn serve(
     }
 }
 
+/// Answers a query at once where nobody has to be waited for, and beside the next ones else.
 async fn answer(
     listener: &Arc<UdpListener>,
     responder: &Arc<Responder>,
@@ -69,12 +70,21 @@ async fn answer(
     path: Path,
     datagram: &[u8],
 ) {
-    match responder.respond(datagram, Transport::Udp) {
+    let client = Client {
+        address: path.peer,
+        local: path.local,
+        transport: Transport::Udp,
+    };
+    match responder.respond_at_once(datagram, client) {
         Response::Silence => {}
-        Response::Reply(_, reply) => listener.send(path, &reply).await,
-        Response::Forward(forward) => {
-            let (listener, responder) = (listener.clone(), responder.clone());
-            tasks.spawn(async move { listener.send(path, &responder.forward(forward).await).await });
+        Response::Reply(reply) => listener.send(path, &reply).await,
+        Response::Later(serving) => {
+            let listener = listener.clone();
+            tasks.spawn(async move {
+                if let Some(reply) = serving.await {
+                    listener.send(path, &reply).await;
+                }
+            });
         }
     }
 }

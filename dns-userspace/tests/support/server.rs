@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
 use dns_userspace::cli::{Arguments, Command};
 use dns_userspace::cluster::Event;
-use dns_userspace::metrics::ServerMetrics;
+use dns_userspace::corefile::Config;
+use dns_userspace::server::Metrics;
 use dns_userspace::settings::Settings;
 use dns_userspace::{corefile, server};
 use prometheus_client::registry::Registry;
@@ -37,17 +38,20 @@ impl Server {
         let host = IpAddr::V4(Ipv4Addr::new(127, 53, 0, u8::try_from(number)? + 1));
         let upstream = start_upstream(SocketAddr::new(host, 5399)).await?;
         let corefile = corefile.replace(UPSTREAM, &upstream.to_string());
-        let settings = settings(&corefile)?;
+        let config = corefile::parse(Path::new("Corefile"), &corefile)?;
+        let settings = settings(&config)?;
         let mut zones = settings.zone_table();
         for event in events {
             zones.update(event.clone(), 1_700_000_000);
         }
         let address = SocketAddr::new(host, 5353);
-        let (_, endpoint) = settings.endpoints.into_iter().next().context("it listens nowhere")?;
+        let metrics = Metrics::register(&mut Registry::default());
+        let shared = server::Context::new(Arc::new(RwLock::new(zones)), metrics);
+        let endpoints = server::endpoints(&config, &shared)?;
+        let (_, endpoint) = endpoints.into_iter().next().context("it listens nowhere")?;
         let listeners = server::bind(vec![(address, endpoint)])?;
-        let metrics = ServerMetrics::register(&mut Registry::default());
-        let (zones, shutdown) = (Arc::new(RwLock::new(zones)), CancellationToken::new());
-        let serving = server::serve(listeners, std::future::ready(()), zones, metrics, shutdown.clone());
+        let shutdown = CancellationToken::new();
+        let serving = server::serve(listeners, std::future::ready(()), shared.metrics, shutdown.clone());
         tokio::spawn(serving);
         Ok(Self {
             address,
@@ -57,12 +61,11 @@ impl Server {
 }
 
 /// The settings of an agent that knows the recorded CoreDNS's addresses as its own.
-fn settings(corefile: &str) -> Result<Settings> {
-    let config = corefile::parse(Path::new("Corefile"), corefile)?;
+fn settings(config: &Config) -> Result<Settings> {
     let Command::Run(options) = Arguments::try_parse_from(["kxdns", "run"])?.command else {
         bail!("not `run`");
     };
-    let mut settings = Settings::new(&config, &options)?;
+    let mut settings = Settings::new(config, &options)?;
     let own = OWN_ADDRESSES.iter().map(|address| address.parse());
     settings.zone_options.names.local = own.collect::<Result<_, _>>()?;
     // It stood behind no Service, and knew of none by name.

@@ -136,7 +136,7 @@ impl Answers {
     fn read(metrics: &Metrics) -> Answers {
         let served = |source| metrics.sum("kxdns_server_responses_total", &[("source", source)]);
         let kernel = metrics.sum(KERNEL_ANSWERS, &[]);
-        Answers([kernel, served("zone") + served("server"), served("forward")])
+        Answers([kernel, served("kubernetes") + served("server"), served("forward")])
     }
 
     fn since(&self, before: &Answers) -> Answers {

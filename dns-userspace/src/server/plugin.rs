@@ -1,0 +1,204 @@
+//! The plugins of a server block: what becomes of a query that the block takes.
+//!
+//! A plugin serves a query by itself, or lets those after it do so and changes the query on its way there or the reply on its
+//! way back. Their order is that of the table of directives, whatever their order in the Corefile. A new plugin is a file here,
+//! a line in [`build`], and its directive in the Corefile's table.
+
+mod cache;
+mod forward;
+mod kubernetes;
+mod loadbalance;
+
+use std::future::ready;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use anyhow::Result;
+use domain::base::iana::OptRcode;
+
+use super::Context;
+use super::endpoints::Block;
+use super::message::Message;
+use super::query::Query;
+use super::reader::WireName;
+use super::respond::Responder;
+use crate::corefile::ServerBlock;
+use crate::name::Name;
+use crate::zone::SharedZoneTable;
+
+pub(super) use cache::{CacheMetrics, pass};
+pub(super) use forward::ForwardMetrics;
+
+/// A plugin of one server block.
+pub(super) trait Plugin: Send + Sync {
+    /// Serves a query, perhaps by what is `next`.
+    fn serve<'a>(&'a self, query: &'a Query, next: Next<'a>) -> Serving<'a>;
+}
+
+/// What comes of a query, some time.
+pub(super) type Serving<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+/// What comes of a query.
+pub(super) enum Outcome {
+    /// A plugin's reply.
+    Reply(Reply),
+    /// No plugin made one; the server itself replies with a code alone.
+    Failure(Failure),
+    /// The client is told nothing.
+    Silence,
+}
+
+/// A plugin's reply to a query.
+pub(super) struct Reply {
+    pub(super) message: Message,
+    /// The name of the plugin that made it.
+    pub(super) source: &'static str,
+}
+
+/// Why no plugin made a reply.
+pub(super) struct Failure {
+    pub(super) rcode: OptRcode,
+    /// What went wrong; `None` where nothing did.
+    pub(super) error: Option<String>,
+}
+
+/// The plugins of a block that are still to come, and the server that it is part of.
+#[derive(Clone, Copy)]
+pub(super) struct Next<'a> {
+    block: &'a Arc<Block>,
+    /// How many have had their turn.
+    passed: usize,
+    server: &'a Arc<Responder>,
+}
+
+/// The same, for what goes on when the client has its reply.
+pub(super) struct Detached {
+    block: Arc<Block>,
+    passed: usize,
+    server: Arc<Responder>,
+}
+
+/// Where a block answers, as metrics tell it.
+pub(super) struct Site {
+    /// Its first address, as `dns://:53`.
+    pub(super) server: Arc<str>,
+    /// Its zones, separated by commas.
+    pub(super) zones: Arc<str>,
+}
+
+/// Makes the plugins of a server block, in the order in which queries pass them.
+///
+/// # Errors
+///
+/// A file that a plugin needs and that cannot be read, as errors of the Corefile.
+pub(super) fn build(block: &ServerBlock, site: &Site, context: &Context) -> Result<Vec<Box<dyn Plugin>>> {
+    let mut plugins: Vec<Box<dyn Plugin>> = Vec::new();
+    if block.has("loadbalance") {
+        plugins.push(Box::new(loadbalance::LoadBalance));
+    }
+    if let Some(cache) = &block.cache {
+        plugins.push(Box::new(cache::Caching::new(cache, site, context)));
+    }
+    if block.kubernetes.is_some() {
+        plugins.push(kubernetes(context.zones.clone()));
+    }
+    for (index, forward) in block.forward.iter().enumerate() {
+        let has_successor = index + 1 < block.forward.len();
+        plugins.push(Box::new(forward::Forwarding::new(forward, has_successor, context)?));
+    }
+    Ok(plugins)
+}
+
+/// `kubernetes` over these zones.
+pub(super) fn kubernetes(zones: SharedZoneTable) -> Box<dyn Plugin> {
+    Box::new(kubernetes::Kubernetes::new(zones))
+}
+
+impl<'a> Next<'a> {
+    /// All plugins of a block.
+    pub(super) fn all(block: &'a Arc<Block>, server: &'a Arc<Responder>) -> Self {
+        Self {
+            block,
+            passed: 0,
+            server,
+        }
+    }
+
+    /// Lets the plugins that are still to come serve a query. Where there is none, it fails, as CoreDNS does.
+    pub(super) fn serve(self, query: &'a Query) -> Serving<'a> {
+        match self.block.plugins.get(self.passed) {
+            Some(plugin) => {
+                let passed = self.passed + 1;
+                plugin.serve(query, Self { passed, ..self })
+            }
+            None => fail(OptRcode::SERVFAIL, "no next plugin found"),
+        }
+    }
+
+    /// The same plugins, for a task of its own.
+    pub(super) fn detach(self) -> Detached {
+        Detached {
+            block: self.block.clone(),
+            passed: self.passed,
+            server: self.server.clone(),
+        }
+    }
+
+    /// Asks the whole server for another name what was asked for this one, in class IN, as a client would; `None` where it was
+    /// asked for too many names already, or does not reply.
+    pub(super) async fn resolve(self, query: &Query, name: WireName) -> Option<Message> {
+        let query = query.of_name(name)?;
+        self.server.answer(&query).await
+    }
+}
+
+impl Detached {
+    /// The plugins that are still to come.
+    pub(super) fn next(&self) -> Next<'_> {
+        Next {
+            block: &self.block,
+            passed: self.passed,
+            server: &self.server,
+        }
+    }
+}
+
+/// Zones as metrics tell them.
+pub(super) fn join(zones: &[Name]) -> Arc<str> {
+    let zones: Vec<_> = zones.iter().map(Name::to_string).collect();
+    zones.join(",").into()
+}
+
+impl Outcome {
+    /// A failure with an error.
+    pub(super) fn failure(rcode: OptRcode, error: impl Into<String>) -> Self {
+        let error = Some(error.into());
+        Self::Failure(Failure { rcode, error })
+    }
+
+    /// The same with its reply changed, if it is one.
+    pub(super) fn map(self, change: impl FnOnce(Message) -> Message) -> Self {
+        match self {
+            Self::Reply(Reply { message, source }) => Self::Reply(Reply {
+                message: change(message),
+                source,
+            }),
+            other => other,
+        }
+    }
+}
+
+/// What is known at once.
+pub(super) fn at_once<'a>(outcome: Outcome) -> Serving<'a> {
+    Box::pin(ready(outcome))
+}
+
+/// A reply that is known at once.
+pub(super) fn reply<'a>(source: &'static str, message: Message) -> Serving<'a> {
+    at_once(Outcome::Reply(Reply { message, source }))
+}
+
+/// A failure that is known at once.
+pub(super) fn fail<'a>(rcode: OptRcode, error: &str) -> Serving<'a> {
+    at_once(Outcome::failure(rcode, error))
+}
