@@ -1,6 +1,6 @@
 //! Domain names as the tables key them: wire form, lower case, root label included.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// The longest name in wire form, in bytes (RFC 1035, 2.3.4).
 pub const MAX_NAME_LEN: usize = 255;
@@ -84,9 +84,19 @@ impl Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for label in self.labels() {
-            write!(f, "{}.", label.escape_ascii())?;
+            label.iter().try_for_each(|byte| write_byte(f, *byte))?;
+            f.write_char('.')?;
         }
         if self.0.len() == 1 { f.write_str(".") } else { Ok(()) }
+    }
+}
+
+/// Writes a byte of a label as zone files have it (RFC 1035, 5.1).
+fn write_byte(f: &mut fmt::Formatter<'_>, byte: u8) -> fmt::Result {
+    match byte {
+        b'.' | b' ' | b'\'' | b'@' | b';' | b'(' | b')' | b'"' | b'\\' => write!(f, "\\{}", char::from(byte)),
+        b'!'..=b'~' => f.write_char(char::from(byte)),
+        _ => write!(f, "\\{byte:03}"),
     }
 }
 

@@ -26,7 +26,7 @@ use crate::manifests::Manifests;
 use crate::metrics;
 use crate::parts::Parts;
 use crate::publish::{KernelSide, Publisher, Update};
-use crate::server::{Context, Metrics};
+use crate::server::{Context, Journal, Metrics};
 use crate::settings::Settings;
 use crate::sources::SourceMetrics;
 use crate::watch::{ApiServer, Resource};
@@ -50,7 +50,9 @@ pub async fn run(options: Run, stop: CancellationToken) -> Result<()> {
     let objects = Objects::open(&options, &settings).await?;
     let mut registry = metrics::registry();
     let zones = Arc::new(RwLock::new(settings.zone_table()));
-    let context = Context::new(zones.clone(), Metrics::register(&mut registry));
+    let metrics = Metrics::register(&mut registry);
+    let journal = Journal::to_stdout(metrics.lost_lines()).context("cannot write logs")?;
+    let context = Context::new(zones.clone(), metrics, journal);
     let endpoints = match options.kernel_only {
         true => Vec::new(),
         false => server::endpoints(&config, &context)?,

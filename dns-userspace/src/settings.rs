@@ -14,7 +14,7 @@ use crate::cluster::object::{IMPORT_NAME, Kind};
 use crate::corefile::{self, ApiServer, Cache, Config, Health, Kubernetes, Reason, ServerBlock, ZonePlan, is_reverse};
 use crate::kernel::{self, zones::KernelZone};
 use crate::rules::Options;
-use crate::server::{self, Context, Metrics};
+use crate::server::{self, Context, Journal, Metrics};
 use crate::watch::{ApiSource, Resource, TlsFiles};
 use crate::zone::{self, ServedZone, ZoneOptions, ZoneTable};
 
@@ -116,7 +116,7 @@ pub fn check(config: &Config, corefile: &Path) -> Result<()> {
         Vec::new(),
     );
     let zones = Arc::new(RwLock::new(table));
-    let context = Context::new(zones, Metrics::register(&mut Registry::default()));
+    let context = Context::new(zones, Metrics::register(&mut Registry::default()), Journal::to_nobody());
     server::endpoints(config, &context).map(drop)
 }
 

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use super::cache::{self, Cache};
 use super::directives::{self, Effect, Known};
 use super::error::{Error, Problem, Span};
+use super::errors::{self, ErrorLog};
 use super::forward::{self, Forward};
 use super::kubernetes::{self, Kubernetes};
 use super::lexer::Word;
+use super::log::{self, Log};
 use super::parser::{Block, Statement};
 use super::report::{NotInForce, Report};
 use super::web::{self, Health};
@@ -49,6 +51,10 @@ pub struct ServerBlock {
     pub kubernetes: Option<Kubernetes>,
     /// `forward`, in the order of the file.
     pub forward: Vec<Forward>,
+    /// `errors`.
+    pub errors: Option<ErrorLog>,
+    /// The rules of `log`, in the order of the file.
+    pub log: Vec<Log>,
     /// `cache`.
     pub cache: Option<Cache>,
     /// Where `prometheus` serves `/metrics`; `[::]` stands for all addresses of both families.
@@ -164,6 +170,8 @@ fn read_directive(server: &mut ServerBlock, statement: &Statement, report: &mut 
     match statement.name.text.as_str() {
         "cache" => server.cache = Some(cache::read(statement, report)),
         "bind" => server.bind.extend(read_bind(statement, report)),
+        "errors" => server.errors = Some(errors::read(statement, report)),
+        "log" => server.log.extend(log::read(statement, report)),
         "forward" => server.forward.extend(forward::read(statement, report)),
         "health" => server.health = Some(web::read_health(statement, report)),
         "kubernetes" => {

@@ -1,7 +1,7 @@
 //! The directives of CoreDNS 1.14: which of them kxdns acts on, and what each may do to a cluster's answers.
 
 use super::shape::{Count, Shape, option};
-use super::{cache, forward, kubernetes, web};
+use super::{cache, errors, forward, kubernetes, log, web};
 
 /// What a directive may do to the answers of the `kubernetes` directive in the same server block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +82,8 @@ const DIRECTIVES: &[Known] = {
         // It protects CoreDNS's sockets from overload.
         known("shed", LeavesAlone),
         known("prometheus", LeavesAlone).shaped(&web::PROMETHEUS).in_force(),
-        known("errors", LeavesAlone).shaped(&ERRORS),
-        known("log", LeavesAlone).shaped(&LOG).repeated(),
+        known("errors", LeavesAlone).shaped(&errors::SHAPE).in_force(),
+        known("log", LeavesAlone).shaped(&log::SHAPE).repeated().in_force(),
         known("dnstap", Observes),
         // It answers `localhost.NAME` for every name.
         known("local", Answers),
@@ -115,7 +115,7 @@ const DIRECTIVES: &[Known] = {
         known("auto", AnswersRest),
         known("secondary", AnswersRest),
         known("etcd", AnswersRest),
-        known("loop", LeavesAlone).shaped(&LOOP),
+        known("loop", LeavesAlone).shaped(&LOOP).in_force(),
         known("forward", LeavesAlone)
             .shaped(&forward::SHAPE)
             .repeated()
@@ -136,22 +136,9 @@ const BIND: Shape = Shape {
     options: &[option("except", Count::SOME).in_force()],
 };
 
-const ERRORS: Shape = Shape {
-    arguments: Count::between(0, 1),
-    options: &[
-        option("consolidate", Count::between(2, 4)).repeated(),
-        option("stacktrace", Count::NONE),
-    ],
-};
-
 const LOADBALANCE: Shape = Shape {
     arguments: Count::between(0, 2),
     options: &[option("prefer", Count::SOME).repeated(), option("reload", Count::ONE)],
-};
-
-const LOG: Shape = Shape {
-    arguments: Count::ANY,
-    options: &[option("class", Count::SOME).repeated()],
 };
 
 const LOOP: Shape = Shape {

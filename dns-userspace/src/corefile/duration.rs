@@ -21,6 +21,26 @@ pub(super) fn read_duration(word: &Word) -> Result<Duration, Error> {
     parse(&word.text).ok_or_else(|| word.unexpected("a duration such as `5s` or `1m30s`"))
 }
 
+/// Writes a duration as Go does: `5m0s`, `1.5s`, `300ms`.
+pub fn describe_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match duration.as_secs() {
+        0 if duration.is_zero() => "0s".to_owned(),
+        0 if duration.as_millis() > 0 => format!("{}ms", seconds * 1e3),
+        0 if duration.as_micros() > 0 => format!("{}µs", seconds * 1e6),
+        0 => format!("{}ns", duration.as_nanos()),
+        whole => {
+            let (hours, minutes) = (whole / 3600, whole / 60 % 60);
+            let rest = format!("{}s", seconds - (whole / 60 * 60) as f64);
+            match (hours, minutes) {
+                (0, 0) => rest,
+                (0, minutes) => format!("{minutes}m{rest}"),
+                (hours, minutes) => format!("{hours}h{minutes}m{rest}"),
+            }
+        }
+    }
+}
+
 fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -40,6 +60,22 @@ fn parse(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn writes_durations_as_go_does() {
+        for (millis, text) in [
+            (0, "0s"),
+            (300, "300ms"),
+            (1_500, "1.5s"),
+            (30_000, "30s"),
+            (90_000, "1m30s"),
+            (300_000, "5m0s"),
+            (3_600_000, "1h0m0s"),
+        ] {
+            assert_eq!(describe_duration(Duration::from_millis(millis)), text);
+        }
+        assert_eq!(describe_duration(Duration::from_micros(2)), "2µs");
+    }
 
     #[test]
     fn reads_durations_as_go_does() {

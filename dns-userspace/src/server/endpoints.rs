@@ -21,6 +21,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Lets the plugins begin what they do beside.
+    pub(super) fn start(&self, address: SocketAddr) {
+        let blocks = self.blocks.iter().flat_map(|(_, block)| &block.plugins);
+        blocks.for_each(|plugin| plugin.start(address));
+    }
+
     /// One that answers from the cluster's zones alone.
     pub(super) fn of_zones(zones: SharedZoneTable) -> Self {
         let plugins = vec![plugin::kubernetes(zones)];
@@ -91,7 +97,7 @@ fn places(server: &ServerBlock, addresses: &[IpAddr]) -> Vec<SocketAddr> {
 }
 
 /// An address as CoreDNS's metrics name it.
-fn label(place: SocketAddr) -> Arc<str> {
+pub(super) fn label(place: SocketAddr) -> Arc<str> {
     match place.ip().is_unspecified() {
         true => format!("dns://:{}", place.port()).into(),
         false => format!("dns://{place}").into(),

@@ -15,6 +15,8 @@ const TCP_BACKLOG: i32 = 1024;
 
 /// Open sockets of both transports at one address.
 pub struct Listener {
+    /// The address, as the Corefile gives it.
+    pub(super) address: SocketAddr,
     pub(super) udp: UdpListener,
     pub(super) tcp: TcpListener,
 }
@@ -27,7 +29,7 @@ pub fn bind(endpoints: Vec<(SocketAddr, Endpoint)>) -> anyhow::Result<Vec<(Liste
     let open = |(address, endpoint)| {
         let udp = bind_udp(address, &addresses)?;
         let tcp = bind_tcp(address, &addresses)?;
-        Ok((Listener { udp, tcp }, endpoint))
+        Ok((Listener { address, udp, tcp }, endpoint))
     };
     endpoints.into_iter().map(open).collect()
 }

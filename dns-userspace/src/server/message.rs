@@ -131,6 +131,13 @@ impl Message {
         }
     }
 
+    /// Its length in bytes with no name compressed.
+    pub(super) fn len(&self) -> usize {
+        let records = [&self.answer, &self.authority, &self.additional];
+        let records = records.into_iter().flatten().map(Record::len);
+        HEADER_LEN + self.question.name.len() + 4 + records.sum::<usize>()
+    }
+
     /// All sections.
     pub(super) fn sections_mut(&mut self) -> [&mut Vec<Record>; 3] {
         [&mut self.answer, &mut self.authority, &mut self.additional]
@@ -141,7 +148,7 @@ impl Message {
     pub(super) fn write(&self, limit: usize) -> Vec<u8> {
         let opts = self.additional.iter().filter(|record| record.is_opt());
         // What the records before the next OPT record may fill.
-        let mut room = limit.saturating_sub(opts.map(Record::opt_len).sum());
+        let mut room = limit.saturating_sub(opts.map(Record::len).sum());
         let mut writer = Writer::new(self.header, self.written_rcode());
         writer.question(&self.question);
         for (section, records) in [
@@ -153,7 +160,7 @@ impl Message {
                 let is_kept = record.is_opt() && section == Section::Additional;
                 let limit = if is_kept { usize::MAX } else { room };
                 match writer.record(section, record, limit) {
-                    Ok(()) if is_kept => room += record.opt_len(),
+                    Ok(()) if is_kept => room += record.len(),
                     Ok(()) => {}
                     Err(Full) => {
                         writer.truncate();
@@ -218,8 +225,8 @@ impl Record {
         self.data.rtype == Rtype::OPT
     }
 
-    /// The length of an OPT record in a message, in bytes.
-    fn opt_len(&self) -> usize {
+    /// Its length in a message in bytes, with no name compressed, as those of OPT records never are.
+    fn len(&self) -> usize {
         self.owner.len() + 10 + self.data.as_bytes().len()
     }
 }

@@ -1,14 +1,17 @@
 //! What the server counts.
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-use super::plugin::{CacheMetrics, ForwardMetrics};
+use super::plugin::{CacheMetrics, DnsMetrics, ForwardMetrics};
 use crate::metrics::ServerMetrics;
 
 /// What the server and its plugins count.
 #[derive(Clone)]
 pub struct Metrics {
     pub(super) server: ServerMetrics,
+    lost_lines: Counter,
+    pub(super) dns: DnsMetrics,
     pub(super) cache: CacheMetrics,
     pub(super) forward: ForwardMetrics,
 }
@@ -16,10 +19,23 @@ pub struct Metrics {
 impl Metrics {
     /// Makes all counters and registers them.
     pub fn register(registry: &mut Registry) -> Self {
+        let lost_lines = Counter::default();
+        registry.register(
+            "kxdns_log_lines_lost",
+            "Lines of log and errors that were lost, since whoever reads them was too slow",
+            lost_lines.clone(),
+        );
         Self {
+            lost_lines,
             server: ServerMetrics::register(registry),
+            dns: DnsMetrics::register(registry),
             cache: CacheMetrics::register(registry),
             forward: ForwardMetrics::register(registry),
         }
+    }
+
+    /// Counts the lines of logs that are lost.
+    pub fn lost_lines(&self) -> Counter {
+        self.lost_lines.clone()
     }
 }

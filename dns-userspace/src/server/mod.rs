@@ -12,6 +12,7 @@
 mod edns;
 mod endpoints;
 mod holding;
+mod journal;
 mod kind;
 mod listen;
 mod message;
@@ -38,9 +39,11 @@ use tracing::{info, warn};
 
 pub use endpoints::{Endpoint, endpoints};
 pub use holding::{Held, hold};
+pub use journal::Journal;
 pub use listen::{Listener, bind};
 pub use message::rewrite;
 pub use metrics::Metrics;
+pub use plugin::Fatal;
 pub use query::Transport;
 
 use crate::zone::SharedZoneTable;
@@ -61,15 +64,21 @@ pub struct Context {
     pub zones: SharedZoneTable,
     /// What is counted.
     pub metrics: Metrics,
+    /// Where queries and errors are logged.
+    pub journal: Journal,
+    /// Where it is told why the agent cannot go on.
+    pub fatal: Fatal,
     slots: Slots,
 }
 
 impl Context {
     /// What plugins share that answer from this table.
-    pub fn new(zones: SharedZoneTable, metrics: Metrics) -> Self {
+    pub fn new(zones: SharedZoneTable, metrics: Metrics, journal: Journal) -> Self {
         Self {
             zones,
             metrics,
+            journal,
+            fatal: Fatal::default(),
             slots: Slots::default(),
         }
     }
@@ -97,7 +106,7 @@ pub async fn await_objects(mut synced: watch::Receiver<bool>, limit: Duration) {
 /// What the zones alone reply to a message, if anything; other names are refused.
 pub fn reply_to(message: &[u8], transport: Transport, zones: &SharedZoneTable) -> Option<Vec<u8>> {
     let metrics = Metrics::register(&mut Registry::default());
-    let responder = Responder::new(Endpoint::of_zones(zones.clone()), metrics);
+    let responder = Responder::new(Client::SERVER.address, Endpoint::of_zones(zones.clone()), metrics);
     let client = Client {
         transport,
         ..Client::SERVER
@@ -121,8 +130,9 @@ pub async fn serve(
         return;
     }
     let tasks = TaskTracker::new();
-    for (Listener { udp, tcp }, endpoint) in listeners {
-        let responder = Arc::new(Responder::new(endpoint, metrics.clone()));
+    for (Listener { address, udp, tcp }, endpoint) in listeners {
+        endpoint.start(address);
+        let responder = Arc::new(Responder::new(address, endpoint, metrics.clone()));
         tasks.spawn(udp::serve(udp, responder.clone(), tasks.clone(), shutdown.clone()));
         tasks.spawn(tcp::serve(tcp, responder, tasks.clone(), shutdown.clone()));
     }

@@ -5,11 +5,16 @@
 //! a line in [`build`], and its directive in the Corefile's table.
 
 mod cache;
+mod errors;
 mod forward;
 mod kubernetes;
 mod loadbalance;
+mod log;
+mod looping;
+mod prometheus;
 
 use std::future::ready;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -28,11 +33,16 @@ use crate::zone::SharedZoneTable;
 
 pub(super) use cache::{CacheMetrics, pass};
 pub(super) use forward::ForwardMetrics;
+pub use looping::Fatal;
+pub(super) use prometheus::{DROPPED, DnsMetrics, Recorder};
 
 /// A plugin of one server block.
 pub(super) trait Plugin: Send + Sync {
     /// Serves a query, perhaps by what is `next`.
     fn serve<'a>(&'a self, query: &'a Query, next: Next<'a>) -> Serving<'a>;
+
+    /// Begins what is to be done beside, now that the server listens at this address, perhaps one of several.
+    fn start(&self, _address: SocketAddr) {}
 }
 
 /// What comes of a query, some time.
@@ -93,6 +103,16 @@ pub(super) struct Site {
 /// A file that a plugin needs and that cannot be read, as errors of the Corefile.
 pub(super) fn build(block: &ServerBlock, site: &Site, context: &Context) -> Result<Vec<Box<dyn Plugin>>> {
     let mut plugins: Vec<Box<dyn Plugin>> = Vec::new();
+    let zones: Vec<_> = block.keys.iter().map(|key| key.zone.clone()).collect();
+    if block.prometheus.is_some() {
+        plugins.push(Box::new(prometheus::Measuring::new(&zones, site, &context.metrics.dns)));
+    }
+    if let Some(errors) = &block.errors {
+        plugins.push(Box::new(errors::Errors::new(errors, &context.journal)));
+    }
+    if !block.log.is_empty() {
+        plugins.push(Box::new(log::Logging::new(&block.log, &context.journal)));
+    }
     if block.has("loadbalance") {
         plugins.push(Box::new(loadbalance::LoadBalance));
     }
@@ -101,6 +121,9 @@ pub(super) fn build(block: &ServerBlock, site: &Site, context: &Context) -> Resu
     }
     if block.kubernetes.is_some() {
         plugins.push(kubernetes(context.zones.clone()));
+    }
+    if let Some(zone) = zones.first().filter(|_| block.has("loop")) {
+        plugins.push(Box::new(looping::Looping::new(zone, context)));
     }
     for (index, forward) in block.forward.iter().enumerate() {
         let has_successor = index + 1 < block.forward.len();
@@ -202,3 +225,6 @@ pub(super) fn reply<'a>(source: &'static str, message: Message) -> Serving<'a> {
 pub(super) fn fail<'a>(rcode: OptRcode, error: &str) -> Serving<'a> {
     at_once(Outcome::failure(rcode, error))
 }
+
+#[cfg(test)]
+mod testing;

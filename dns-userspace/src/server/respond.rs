@@ -1,16 +1,18 @@
 //! What a message is answered with: by the server itself, or by the plugins of the block that takes its name.
 
 use std::cmp::Reverse;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
 use domain::base::iana::OptRcode;
 
-use super::endpoints::{Block, Endpoint};
+use super::endpoints::{Block, Endpoint, label};
 use super::message::Message;
 use super::metrics::Metrics;
-use super::plugin::{Failure, Next, Outcome};
+use super::plugin::{DROPPED, Failure, Next, Outcome, Recorder};
 use super::query::{Client, Query, Rejection, Transport};
 use super::reply;
 use crate::corefile::route;
@@ -41,16 +43,18 @@ pub(super) struct Responder {
     /// The blocks by their zones, the longest first.
     blocks: Vec<(Name, Arc<Block>)>,
     metrics: Metrics,
+    dropped: Recorder,
 }
 
 impl Responder {
     /// Makes a responder for one place where the server listens.
-    pub(super) fn new(endpoint: Endpoint, metrics: Metrics) -> Self {
+    pub(super) fn new(address: SocketAddr, endpoint: Endpoint, metrics: Metrics) -> Self {
         let mut blocks = endpoint.blocks;
         blocks.sort_by_key(|(zone, _)| Reverse(zone.as_wire().len()));
         Self {
             any_class: endpoint.any_class,
             blocks,
+            dropped: metrics.dns.recorder(&label(address), DROPPED),
             metrics,
         }
     }
@@ -94,11 +98,7 @@ impl Responder {
     }
 
     async fn serve(self: &Arc<Self>, query: &Query) -> Option<Vec<u8>> {
-        if !self.any_class && !query.is_internet() {
-            let refusal = reply::status(query, OptRcode::REFUSED);
-            return Some(self.count(SERVER, reply::write(query, refusal)));
-        }
-        if query.edns().is_some_and(|edns| edns.version != 0) {
+        if self.takes_class(query) && query.edns().is_some_and(|edns| edns.version != 0) {
             return Some(self.count(SERVER, reply::write_bad_version(query)));
         }
         let (source, message) = match self.ask(query).await {
@@ -118,12 +118,19 @@ impl Responder {
         }
     }
 
-    /// Lets the plugins of the block that takes the query serve it.
+    /// Lets the plugins of the block that takes the query serve it; where there is none it is refused.
     pub(super) async fn ask(self: &Arc<Self>, query: &Query) -> Outcome {
-        match self.block_of(query) {
-            Some(block) => Next::all(block, self).serve(query).await,
-            None => Outcome::failure(OptRcode::REFUSED, "no server block takes it"),
+        if let Some(block) = self.block_of(query).filter(|_| self.takes_class(query)) {
+            return Next::all(block, self).serve(query).await;
         }
+        let rcode = OptRcode::REFUSED;
+        let refusal = reply::status(query, rcode);
+        self.dropped.record(query, &refusal, "", Instant::now());
+        Outcome::Failure(Failure { rcode, error: None })
+    }
+
+    fn takes_class(&self, query: &Query) -> bool {
+        self.any_class || query.is_internet()
     }
 
     /// The block that takes a query; one without plugins refuses it.

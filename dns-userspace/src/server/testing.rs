@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use super::query::{Client, Transport};
 use super::respond::Responder;
-use super::{Context, Metrics, endpoints, tcp};
+use super::{Context, Journal, Metrics, endpoints, tcp};
 use crate::corefile;
 use crate::zone::SharedZoneTable;
 use crate::zone::testing::table;
@@ -24,15 +24,19 @@ pub(super) const UDP: Client = Client {
 /// What plugins share, with a table of `cluster.local` that is not synced.
 pub(super) fn context() -> Context {
     let zones = SharedZoneTable::new(RwLock::new(table(&["cluster.local"])));
-    Context::new(zones, Metrics::register(&mut Registry::default()))
+    Context::new(zones, Metrics::register(&mut Registry::default()), Journal::to_nobody())
 }
 
 /// A server of one block for all names, with these directives, to be asked without sockets.
 pub(super) fn responder(directives: &str) -> Arc<Responder> {
+    responder_in(&context(), directives)
+}
+
+/// The same, whose plugins share this.
+pub(super) fn responder_in(context: &Context, directives: &str) -> Arc<Responder> {
     let config = corefile::parse("Corefile".as_ref(), &format!(".:0 {{\n{directives}\n}}")).unwrap();
-    let context = context();
-    let (_, endpoint) = endpoints(&config, &context).unwrap().remove(0);
-    Arc::new(Responder::new(endpoint, context.metrics))
+    let (address, endpoint) = endpoints(&config, context).unwrap().remove(0);
+    Arc::new(Responder::new(address, endpoint, context.metrics.clone()))
 }
 
 /// A query of class IN with ID 0x1234 and RD, its name in the letter case given.

@@ -45,7 +45,7 @@ impl Server {
         let config = corefile::parse(Path::new("Corefile"), corefile).unwrap();
         let mut registry = Registry::default();
         let zones = context().zones;
-        let context = Context::new(zones.clone(), Metrics::register(&mut registry));
+        let context = Context::new(zones.clone(), Metrics::register(&mut registry), Journal::to_nobody());
         let listeners = bind(endpoints(&config, &context).unwrap()).unwrap();
         let (first, _) = &listeners[0];
         let (udp, tcp) = (first.udp.local_addr(), first.tcp.local_addr().unwrap());

@@ -10,7 +10,7 @@ use clap::Parser as _;
 use dns_userspace::cli::{Arguments, Command};
 use dns_userspace::cluster::Event;
 use dns_userspace::corefile::Config;
-use dns_userspace::server::Metrics;
+use dns_userspace::server::{Journal, Metrics};
 use dns_userspace::settings::Settings;
 use dns_userspace::{corefile, server};
 use prometheus_client::registry::Registry;
@@ -46,7 +46,7 @@ impl Server {
         }
         let address = SocketAddr::new(host, 5353);
         let metrics = Metrics::register(&mut Registry::default());
-        let shared = server::Context::new(Arc::new(RwLock::new(zones)), metrics);
+        let shared = server::Context::new(Arc::new(RwLock::new(zones)), metrics, Journal::to_nobody());
         let endpoints = server::endpoints(&config, &shared)?;
         let (_, endpoint) = endpoints.into_iter().next().context("it listens nowhere")?;
         let listeners = server::bind(vec![(address, endpoint)])?;

@@ -343,10 +343,7 @@ async fn an_upstreams_opt_record_goes_and_ad_is_for_those_who_asked_for_it() {
 #[tokio::test]
 async fn what_the_agent_knows_is_never_kept() {
     let context = context();
-    let corefile = ".:0 {\ncache\nkubernetes cluster.local\n}";
-    let config = crate::corefile::parse("Corefile".as_ref(), corefile).unwrap();
-    let (_, endpoint) = crate::server::endpoints(&config, &context).unwrap().remove(0);
-    let responder = Arc::new(Responder::new(endpoint, context.metrics));
+    let responder = responder_in(&context, "cache\nkubernetes cluster.local");
     let asked = query("web.default.svc.cluster.local", 1);
     assert_eq!(
         ask(&responder, &asked).await.rcode,
