@@ -19,6 +19,7 @@ pub mod name;
 pub mod names;
 pub mod parts;
 pub mod publish;
+pub mod reload;
 pub mod rules;
 pub mod run;
 pub mod server;

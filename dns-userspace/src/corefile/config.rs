@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use super::cache::{self, Cache};
 use super::directives::{self, Effect, Known};
-use super::error::{Error, Problem, Span};
+use super::error::{Error, Errors, Problem, Span};
 use super::errors::{self, ErrorLog};
 use super::forward::{self, Forward};
 use super::kubernetes::{self, Kubernetes};
 use super::lexer::Word;
 use super::log::{self, Log};
 use super::parser::{Block, Statement};
-use super::report::{NotInForce, Report};
+use super::reload::{self, Reload};
+use super::report::Report;
 use super::web::{self, Health};
 use super::zones::read_key;
 use crate::name::Name;
@@ -23,20 +24,25 @@ use crate::name::Name;
 pub struct Config {
     /// The server blocks, in the order of the file; at least one.
     pub servers: Vec<ServerBlock>,
-    /// What stands in the file and is understood, but not acted on.
-    pub not_in_force: Vec<NotInForce>,
+    /// What kxdns does not support of what stands in the file: an error for who serves by it.
+    pub unsupported: Vec<Error>,
+    /// The SHA-512 of what the file says, comments and layout aside, in hexadecimal.
+    pub digest: String,
 }
 
 impl Config {
-    /// One line that lists what is not in force, each name once; `None` if everything is.
-    pub fn describe_not_in_force(&self) -> Option<String> {
-        let mut names: Vec<&str> = Vec::new();
-        for waiting in &self.not_in_force {
-            if !names.contains(&waiting.name.as_str()) {
-                names.push(&waiting.name);
-            }
-        }
-        (!names.is_empty()).then(|| format!("accepted but not in force yet: {}", names.join(", ")))
+    /// Checks that kxdns supports all of it.
+    ///
+    /// # Errors
+    ///
+    /// One for each directive and option that it does not.
+    pub fn check_support(&self) -> Result<(), Errors> {
+        Errors::check(self.unsupported.clone())
+    }
+
+    /// The `reload` of the first block that has one.
+    pub fn reload(&self) -> Option<&Reload> {
+        self.servers.iter().find_map(|server| server.reload.as_ref())
     }
 }
 
@@ -59,6 +65,8 @@ pub struct ServerBlock {
     pub cache: Option<Cache>,
     /// Where `prometheus` serves `/metrics`; `[::]` stands for all addresses of both families.
     pub prometheus: Option<SocketAddr>,
+    /// `reload`.
+    pub reload: Option<Reload>,
     /// `health`.
     pub health: Option<Health>,
     /// Where `ready` serves `/ready`; `[::]` stands for all addresses of both families.
@@ -161,8 +169,8 @@ fn check_directive(known: &Known, statement: &Statement, before: &[Statement], r
         shape.check(statement, report);
     }
     match known.shape {
-        Some(shape) if known.in_force => shape.list_waiting(statement, report),
-        _ => report.wait(text.clone(), span),
+        Some(shape) if known.in_force => shape.refuse_options(statement, report),
+        _ => report.refuse(text, span),
     }
 }
 
@@ -179,6 +187,7 @@ fn read_directive(server: &mut ServerBlock, statement: &Statement, report: &mut 
             server.kubernetes = Some(kubernetes::read(statement, &zones, report));
         }
         "prometheus" => server.prometheus = Some(web::read_prometheus(statement, report)),
+        "reload" => server.reload = reload::read(statement, report),
         "ready" => server.ready = Some(web::read_ready(statement, report)),
         _ => {}
     }

@@ -107,14 +107,6 @@ impl fmt::Display for Verdict {
     }
 }
 
-impl Reason {
-    /// Whether somebody whom the agent does not ask may own names of the zone or change what is said of them. Then the agent
-    /// cannot say what does not exist, any more than the kernel can.
-    pub fn is_another(&self) -> bool {
-        matches!(self, Self::Directive(_) | Self::Unreachable { .. })
-    }
-}
-
 /// Says what the kernel may answer, zone by zone, for all the zones that `kubernetes` serves.
 pub fn plan(config: &Config) -> Vec<ZonePlan> {
     let mut plans = Vec::new();

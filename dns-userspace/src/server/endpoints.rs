@@ -21,12 +21,6 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Lets the plugins begin what they do beside.
-    pub(super) fn start(&self, address: SocketAddr) {
-        let blocks = self.blocks.iter().flat_map(|(_, block)| &block.plugins);
-        blocks.for_each(|plugin| plugin.start(address));
-    }
-
     /// One that answers from the cluster's zones alone.
     pub(super) fn of_zones(zones: SharedZoneTable) -> Self {
         let plugins = vec![plugin::kubernetes(zones)];

@@ -59,6 +59,12 @@ impl Responder {
         }
     }
 
+    /// Lets the plugins begin what they do beside.
+    pub(super) fn start(&self, address: SocketAddr) {
+        let blocks = self.blocks.iter().flat_map(|(_, block)| &block.plugins);
+        blocks.for_each(|plugin| plugin.start(address));
+    }
+
     /// Decides what to do about a message, and does it where nobody has to be waited for.
     pub(super) fn respond_at_once(self: &Arc<Self>, message: &[u8], client: Client) -> Response {
         let query = match self.read(message, client) {
