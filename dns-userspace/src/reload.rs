@@ -102,14 +102,14 @@ impl Reloader {
             let path: PathBuf = self.options.corefile.clone();
             let mut follower = Follower::new(path, &in_force, self.options.kernel_only, ask.clone());
             let (change, config) = loop {
-                let config = match shutdown.run_until_cancelled(follower.notice()).await? {
-                    Noticed::Change(config) => Ok(config),
-                    Noticed::Asked(config) => {
-                        journal.info("SIGUSR1: Reloading");
-                        config.map_err(anyhow::Error::from)
-                    }
-                };
-                match config.and_then(|config| Ok((self.check(&config)?, config))) {
+                let Noticed { said, was_asked } = shutdown.run_until_cancelled(follower.notice()).await?;
+                if was_asked {
+                    journal.info("SIGUSR1: Reloading");
+                }
+                match said
+                    .map_err(anyhow::Error::from)
+                    .and_then(|config| Ok((self.check(&config)?, config)))
+                {
                     Ok(changed) => break changed,
                     Err(error) => {
                         self.metrics.failed.inc();

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::sleep;
-use tracing::warn;
 
 use super::{Config, Errors, load};
 
@@ -14,11 +13,11 @@ use super::{Config, Errors, load};
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// What there is to notice.
-pub enum Noticed {
-    /// The file says this now.
-    Change(Config),
-    /// It was asked to read it again, and the file says this.
-    Asked(Result<Config, Errors>),
+pub struct Noticed {
+    /// What the file says, or why it says nothing.
+    pub said: Result<Config, Errors>,
+    /// Whether somebody has asked for it to be read.
+    pub was_asked: bool,
 }
 
 /// Looks at the Corefile.
@@ -51,31 +50,30 @@ impl Follower {
         }
     }
 
-    /// Waits until there is something to notice. A file that is broken is told of, and changes nothing.
+    /// Waits until the file says something else than before, or is broken in another way, or until it is asked to look.
     pub async fn notice(&mut self) -> Noticed {
         loop {
-            tokio::select! {
-                () = self.ask.notified() => {
-                    let asked = load(&self.path);
-                    if let Ok(config) = &asked {
-                        self.digest.clone_from(&config.digest);
-                    }
-                    return Noticed::Asked(asked);
-                }
-                () = pause(self.interval) => {}
+            let was_asked = tokio::select! {
+                () = self.ask.notified() => true,
+                () = pause(self.interval) => false,
+            };
+            let said = load(&self.path);
+            if self.is_new(&said) || was_asked {
+                return Noticed { said, was_asked };
             }
-            match load(&self.path) {
-                Ok(config) if config.digest == self.digest => self.told.clear(),
-                // It is noticed once, whatever comes of it.
-                Ok(config) => {
-                    self.digest.clone_from(&config.digest);
-                    return Noticed::Change(config);
-                }
-                Err(errors) if self.told == errors.to_string() => {}
-                Err(errors) => {
-                    self.told = errors.to_string();
-                    warn!("what the Corefile said before stays in force: {}", self.told);
-                }
+        }
+    }
+
+    /// Whether it was noticed before. It is noticed once, whatever comes of it.
+    fn is_new(&mut self, said: &Result<Config, Errors>) -> bool {
+        match said {
+            Ok(config) => {
+                self.told.clear();
+                std::mem::replace(&mut self.digest, config.digest.clone()) != config.digest
+            }
+            Err(errors) => {
+                let errors = errors.to_string();
+                std::mem::replace(&mut self.told, errors.clone()) != errors
             }
         }
     }
@@ -106,8 +104,11 @@ mod tests {
         fs::write(&more, "log").unwrap();
         let ask = Arc::new(Notify::new());
         let mut follower = Follower::new(path.clone(), &load(&path).unwrap(), false, ask.clone());
+        fs::write(&path, "broken {").unwrap();
+        let noticed = timeout(INTERVAL * 2, follower.notice()).await.unwrap();
+        assert!(noticed.said.is_err() && !noticed.was_asked);
         for (text, what) in [
-            ("broken {", "a broken file changes nothing"),
+            ("broken {", "it is broken in no other way"),
             (COREFILE, "it says what it said before"),
             (&COREFILE.replace('\n', "\n\n# more\n"), "in other lines"),
         ] {
@@ -116,14 +117,13 @@ mod tests {
         }
         fs::write(&more, "hosts").unwrap();
         let noticed = timeout(INTERVAL * 5, follower.notice()).await.unwrap();
-        assert!(matches!(noticed, Noticed::Change(config) if config.servers[0].has("hosts")));
+        assert!(noticed.said.unwrap().servers[0].has("hosts"));
         assert!(
             timeout(INTERVAL * 2, follower.notice()).await.is_err(),
             "it is noticed once"
         );
-        fs::write(&path, "broken {").unwrap();
         ask.notify_one();
-        assert!(matches!(follower.notice().await, Noticed::Asked(Err(_))));
+        assert!(follower.notice().await.was_asked);
     }
 
     #[tokio::test(start_paused = true)]
