@@ -130,6 +130,14 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
+/// An address that is listened at, which may be all of them, as one to connect to.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip().is_unspecified() {
+        true => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        false => address,
+    }
+}
+
 /// Serves the pages that `find` has by their paths, until `shutdown`.
 pub async fn serve(
     listener: Arc<TcpListener>,

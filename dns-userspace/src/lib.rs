@@ -11,6 +11,7 @@ pub mod cli;
 pub mod cluster;
 pub mod collect;
 pub mod corefile;
+pub mod health;
 pub mod http;
 pub mod kernel;
 pub mod manifests;

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::cli::Run;
 use crate::collect::{AgentMetrics, KernelCollector};
 use crate::corefile::Config;
+use crate::health::HealthMetrics;
 use crate::kernel::hook::AttachMode;
 use crate::kernel::maps::{Counts, Tables};
 use crate::kernel::pins::Pins;
@@ -32,7 +33,7 @@ use crate::server::{Context, Fatal, Journal, Metrics, Server, Sockets};
 use crate::settings::Settings;
 use crate::sources::SourceMetrics;
 use crate::watch::{ApiServer, Resource};
-use crate::{corefile, http, server, watch};
+use crate::{corefile, health, http, server, watch};
 
 /// Updates that wait to be put in force; more make their source wait.
 const UPDATES: usize = 1024;
@@ -83,8 +84,7 @@ async fn run_by(
         false => server::endpoints(&config, &context)?,
     };
     let server = Arc::new(Server::new(sockets.dns.open(endpoints)?, context.metrics.clone()));
-    let health = settings.health.as_ref();
-    let (address, lameduck) = health.map(|health| (health.address, health.lameduck)).unzip();
+    let (address, lameduck) = settings.health.as_ref().map(|it| (it.address, it.lameduck)).unzip();
     let [scrapes, probes, liveness] = sockets.http.open([
         ("metrics", "prometheus", settings.metrics),
         ("readiness", "ready", settings.ready),
@@ -105,6 +105,7 @@ async fn run_by(
     let kinds: Vec<_> = settings.resources.iter().map(|resource| resource.kind).collect();
     let sources = SourceMetrics::register(&mut registry, &kinds);
     let reloads = ReloadMetrics::register(&mut registry);
+    let healths = HealthMetrics::register(&mut registry);
     let (sender, updates) = mpsc::channel(UPDATES);
     parts.start("publishing", publisher.follow(updates, shutdown.clone()));
     let following = objects.follow(settings.resources.clone(), sender, sources, shutdown.clone());
@@ -128,6 +129,10 @@ async fn run_by(
     if let Some(listener) = liveness {
         let serving = http::serve(listener, http::health, shutdown.clone());
         parts.start("the server of health", serving.map(Ok));
+    }
+    if let Some(address) = address {
+        let watching = health::watch(address, healths, shutdown.clone());
+        parts.start("looking at our own health", watching.map(Ok));
     }
     parts.start("looking for loops", fail(context.fatal.clone(), shutdown.clone()));
     parts.start(

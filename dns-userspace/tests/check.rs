@@ -56,13 +56,13 @@ fn what_kxdns_does_not_support_is_coredns_to_serve() -> Result<()> {
     let (status, _, errors) = check("dnssec", &corefile, &[])?;
     assert_eq!(status, 1);
     assert!(
-        errors.starts_with("dnssec:19:5: `dnssec` is not supported by kxdns; "),
+        errors.starts_with("dnssec:17:5: `dnssec` is not supported by kxdns; "),
         "{errors}"
     );
     let (status, told, errors) = check("dnssec", &corefile, &["--kernel-only"])?;
     assert_eq!((status, errors.as_str()), (0, ""));
     assert!(
-        told.contains("cluster.local.: nothing, since `dnssec` at dnssec:19:5 signs answers"),
+        told.contains("cluster.local.: nothing, since `dnssec` at dnssec:17:5 signs answers"),
         "{told}"
     );
     Ok(())

@@ -2,12 +2,14 @@
 
 use std::cmp::Reverse;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use domain::base::iana::OptRcode;
+use futures::FutureExt as _;
 
 use super::endpoints::{Block, Endpoint, label};
 use super::message::Message;
@@ -127,7 +129,12 @@ impl Responder {
     /// Lets the plugins of the block that takes the query serve it; where there is none it is refused.
     pub(super) async fn ask(self: &Arc<Self>, query: &Query) -> Outcome {
         if let Some(block) = self.block_of(query).filter(|_| self.takes_class(query)) {
-            return Next::all(block, self).serve(query).await;
+            let serving = async { Next::all(block, self).serve(query).await };
+            // A query that finds a mistake of ours is not to take the others with it.
+            return AssertUnwindSafe(serving).catch_unwind().await.unwrap_or_else(|_| {
+                self.metrics.panics.inc();
+                Outcome::failure(OptRcode::SERVFAIL, "panic")
+            });
         }
         let rcode = OptRcode::REFUSED;
         let refusal = reply::status(query, rcode);
@@ -149,5 +156,40 @@ impl Responder {
     fn count(&self, source: &'static str, reply: Vec<u8>) -> Vec<u8> {
         self.metrics.server.count(source, &reply);
         reply
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plugin::{Plugin, Serving as PluginServing};
+    use super::super::testing::*;
+    use super::*;
+
+    struct Mistaken;
+
+    impl Plugin for Mistaken {
+        fn serve<'a>(&'a self, _: &'a Query, _: Next<'a>) -> PluginServing<'a> {
+            panic!("a mistake")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_its_query_alone() {
+        let endpoint = Endpoint {
+            blocks: vec![(
+                Name::root(),
+                Arc::new(Block {
+                    plugins: vec![Box::new(Mistaken)],
+                }),
+            )],
+            any_class: false,
+        };
+        let metrics = context().metrics;
+        let responder = Arc::new(Responder::new(UDP.address, endpoint, metrics.clone()));
+        for count in 1..3 {
+            let reply = responder.respond(&query("a", 1), UDP).await.unwrap();
+            assert_eq!(reply[3] & 0xf, 2);
+            assert_eq!(metrics.panics.get(), count);
+        }
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Next, Plugin, Serving};
+use crate::http::reachable;
 use crate::name::Name;
 use crate::server::Context;
 use crate::server::journal::{Journal, Level};
@@ -161,14 +162,6 @@ impl Shared {
         socket.connect(address).await.ok()?;
         socket.send(&query.message.write(MAX_LEN)).await.ok()?;
         socket.recv(&mut [0; 512]).await.ok().map(drop)
-    }
-}
-
-/// An address that a server listens at, which may be all of them, as one to send to.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip().is_unspecified() {
-        true => (Ipv4Addr::LOCALHOST, address.port()).into(),
-        false => address,
     }
 }
 
