@@ -78,6 +78,8 @@ pub(super) struct Next<'a> {
     block: &'a Arc<Block>,
     /// How many have had their turn.
     passed: usize,
+    /// Whether upstreams are asked with AD: for clients that want to know.
+    pub(super) authentic: bool,
     server: &'a Arc<Responder>,
 }
 
@@ -85,6 +87,7 @@ pub(super) struct Next<'a> {
 pub(super) struct Detached {
     block: Arc<Block>,
     passed: usize,
+    authentic: bool,
     server: Arc<Responder>,
 }
 
@@ -143,6 +146,7 @@ impl<'a> Next<'a> {
         Self {
             block,
             passed: 0,
+            authentic: false,
             server,
         }
     }
@@ -163,6 +167,7 @@ impl<'a> Next<'a> {
         Detached {
             block: self.block.clone(),
             passed: self.passed,
+            authentic: self.authentic,
             server: self.server.clone(),
         }
     }
@@ -181,6 +186,7 @@ impl Detached {
         Next {
             block: &self.block,
             passed: self.passed,
+            authentic: self.authentic,
             server: &self.server,
         }
     }

@@ -196,8 +196,7 @@ impl Shared {
 
     /// Asks what is next, and keeps what it replies.
     async fn refresh(&self, query: &Query, next: Next<'_>) -> Outcome {
-        let asked = authentic(query);
-        let outcome = next.serve(&asked).await;
+        let outcome = next.serve(query).await;
         let Outcome::Reply(Reply { mut message, source }) = outcome else {
             return outcome;
         };
@@ -211,8 +210,7 @@ impl Shared {
 
     /// The same for a stale reply, whose place only a better one may take (RFC 8767, 4); `None` where there is none.
     async fn refresh_stale(&self, query: &Query, next: Next<'_>, stale: &Stale) -> Option<Outcome> {
-        let asked = authentic(query);
-        let Outcome::Reply(Reply { mut message, source }) = next.serve(&asked).await else {
+        let Outcome::Reply(Reply { mut message, source }) = next.serve(query).await else {
             return None;
         };
         if message.header.tc() {
@@ -273,13 +271,6 @@ impl Shared {
     }
 }
 
-/// What upstreams are asked, with AD: for clients that want to know.
-fn authentic(query: &Query) -> Query {
-    let mut query = query.clone();
-    query.message.header.set_ad(true);
-    query
-}
-
 /// The reply with what an item says.
 fn answer_with(query: &Query, item: &Item, ttl: u32) -> Outcome {
     let mut message = reply::status(query, item.rcode());
@@ -292,8 +283,12 @@ fn answer_with(query: &Query, item: &Item, ttl: u32) -> Outcome {
 
 impl Plugin for Caching {
     fn serve<'a>(&'a self, query: &'a Query, next: Next<'a>) -> Serving<'a> {
+        let authentic = Next {
+            authentic: true,
+            ..next
+        };
         match self.0.config.takes(query.name()) {
-            true => Box::pin(self.answer(query, next)),
+            true => Box::pin(self.answer(query, authentic)),
             false => next.serve(query),
         }
     }

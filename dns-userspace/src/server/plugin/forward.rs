@@ -128,11 +128,11 @@ impl Forwarding {
     }
 
     /// Asks one upstream.
-    async fn attempt(&self, upstream: &Arc<Upstream>, query: &Query) -> Result<Message, AskError> {
+    async fn attempt(&self, upstream: &Arc<Upstream>, query: &Query, authentic: bool) -> Result<Message, AskError> {
         let protocol = self.protocol(query);
-        let reply = upstream.ask(query, protocol).await?;
+        let reply = upstream.ask(query, protocol, authentic).await?;
         match self.config.transport {
-            UpstreamTransport::UdpFirst if reply.header.tc() => upstream.ask(query, Protocol::Stream).await,
+            UpstreamTransport::UdpFirst if reply.header.tc() => upstream.ask(query, Protocol::Stream, authentic).await,
             _ => Ok(reply),
         }
     }
@@ -155,7 +155,7 @@ impl Forwarding {
         loop {
             if running.is_empty() {
                 match choice.next() {
-                    Some(upstream) if tries > 0 => running.push(self.run(upstream, query)),
+                    Some(upstream) if tries > 0 => running.push(self.run(upstream, query, next.authentic)),
                     _ => break,
                 }
             }
@@ -164,7 +164,7 @@ impl Forwarding {
                 result = running.next() => result,
                 () = hedge, if self.may_hedge(running.len()) => {
                     if let Some(upstream) = choice.next_other() {
-                        running.push(self.run(upstream, query));
+                        running.push(self.run(upstream, query, next.authentic));
                     }
                     match timeout_at(deadline, running.next()).await {
                         Ok(result) => result,
@@ -198,8 +198,9 @@ impl Forwarding {
         &self,
         upstream: &'a Arc<Upstream>,
         query: &Query,
+        authentic: bool,
     ) -> (&'a Arc<Upstream>, Result<Message, AskError>) {
-        (upstream, self.attempt(upstream, query).await)
+        (upstream, self.attempt(upstream, query, authentic).await)
     }
 
     fn judge(&self, result: Result<Message, AskError>, failovers: &mut usize) -> Verdict {

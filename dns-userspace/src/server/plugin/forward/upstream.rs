@@ -71,11 +71,12 @@ impl Upstream {
     /// Asks it, under an ID of its own, and returns its reply under the query's.
     ///
     /// What comes under that ID is its reply; where it is none to the query, the client gets FORMERR.
-    pub(super) async fn ask(&self, query: &Query, wanted: Protocol) -> Result<Message, AskError> {
+    pub(super) async fn ask(&self, query: &Query, wanted: Protocol, authentic: bool) -> Result<Message, AskError> {
         let begun = Instant::now();
         let protocol = self.pool.protocol(wanted);
         let mut asked = query.message.clone();
         asked.header.set_id(rand::random());
+        asked.header.set_ad(asked.header.ad() || authentic);
         // A signature is one of the bytes that came, under another ID.
         asked.additional.pop_if(|record| record.data.rtype == Rtype::TSIG);
         let bytes = asked.write(MAX_LEN);
