@@ -47,7 +47,7 @@ pub(crate) struct Stage {
     pods: [Pod; 2],
     /// It asks what runs in the second pod.
     client: client::Client,
-    _upstream: Namespace,
+    _upstreams: [Namespace; 2],
     _node: Node,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Server<'a> {
 impl Stage {
     pub(crate) fn build() -> Result<Stage> {
         let node = Node::open()?;
-        let upstream = upstream::start(&node)?;
+        let upstreams = upstream::start(&node)?;
         let mut cluster = Cluster::start(&node)?;
         cluster.start_slice_controller()?;
         let pods = [
@@ -80,7 +80,7 @@ impl Stage {
             cluster,
             pods,
             client,
-            _upstream: upstream,
+            _upstreams: upstreams,
             _node: node,
         })
     }
@@ -96,7 +96,7 @@ impl Stage {
     fn start<'a>(&'a self, pod: &'a Pod, corefile: &Corefile, program: Program) -> Result<Server<'a>> {
         let namespace = pod.namespace();
         let kubeconfig = self.cluster.write_kubeconfig(namespace, User::Admin)?;
-        let text = corefile.text(&kubeconfig, upstream::UPSTREAM, &pod.addresses());
+        let text = corefile.text(&kubeconfig, upstream::FIRST.address, &pod.addresses());
         namespace.write(COREFILE, text)?;
         let process = launch(pod, program)?;
         let asker = match program {
