@@ -44,6 +44,16 @@ impl Name {
         message.push(0);
     }
 
+    /// Whether a word stands in the first label, between dashes, in any letter case.
+    pub fn has_word(&self, word: &str) -> bool {
+        let mut words = self
+            .0
+            .first()
+            .into_iter()
+            .flat_map(|label| label.split(|byte| *byte == b'-'));
+        words.any(|own| own.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
     /// The labels in lower case, with dots.
     pub fn lower(&self) -> String {
         self.to_string().to_ascii_lowercase()

@@ -1,7 +1,7 @@
 //! Asks one server many questions: over UDP with many in flight, over TCP by one connection after the other.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::panic::resume_unwind;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,12 +10,15 @@ use anyhow::Result;
 use kxdns_tests::client::{Door, MTU, is_by_kernel};
 use kxdns_tests::namespace::Namespace;
 
+use crate::corefiles::Corefile;
 use crate::tcp;
+use crate::upstream::{LATE, WAITING};
 use kxdns_tests::meaning::Reply;
-use kxdns_tests::question::Question;
+use kxdns_tests::question::{Name, Question};
 
 /// Where a server listens, as seen from its own namespace.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const LOOPBACK_V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 const PORT: u16 = 53;
 
 const IN_FLIGHT: usize = 64;
@@ -25,6 +28,8 @@ const PATIENCE: [Duration; 3] = [
     Duration::from_millis(800),
     Duration::from_millis(1600),
 ];
+/// How long one waits that its server has to wait for: longer than CoreDNS asks an upstream that says nothing.
+const MORE_PATIENCE: [Duration; 1] = [Duration::from_secs(7)];
 const TICK: Duration = Duration::from_millis(20);
 
 /// A reply, and who has sent it.
@@ -64,9 +69,11 @@ struct Waiting {
 }
 
 impl<'a> Asker<'a> {
-    /// Asks a server over loopback.
-    pub(crate) fn beside(server: &'a Namespace) -> Result<Asker<'a>> {
-        Asker::new(server, server, vec![LOOPBACK])
+    /// Asks a server over loopback, by both families unless its Corefile names addresses.
+    pub(crate) fn beside(server: &'a Namespace, corefile: &Corefile) -> Result<Asker<'a>> {
+        let both = [LOOPBACK, LOOPBACK_V6];
+        let served = if corefile.binds() { &both[..1] } else { &both };
+        Asker::new(server, server, served.to_vec())
     }
 
     /// Asks a server at these addresses from a [`kxdns_tests::client::Client`].
@@ -118,7 +125,7 @@ impl<'a> Asker<'a> {
 
     /// Whether no link is in between, on which the kernel could answer.
     fn is_over_loopback(&self) -> bool {
-        self.servers == [LOOPBACK]
+        self.servers.iter().all(IpAddr::is_loopback)
     }
 
     fn ask_udp(&mut self, questions: &[Question], places: &[usize], replies: &mut [Told]) -> Result<()> {
@@ -153,19 +160,21 @@ impl<'a> Asker<'a> {
     /// Sends again what has waited too long, and gives up what was sent often enough.
     fn send_again(&mut self, questions: &[Question], waiting: &mut BTreeMap<u16, Waiting>) -> Result<()> {
         for (id, wait) in waiting.iter_mut() {
-            if PATIENCE
+            let question = &questions[wait.place];
+            let patience = patience(question);
+            if patience
                 .get(wait.tries)
                 .is_some_and(|patience| wait.since.elapsed() > *patience)
             {
                 wait.tries += 1;
                 wait.since = Instant::now();
-                if wait.tries < PATIENCE.len() {
-                    self.send(&questions[wait.place], *id)?;
+                if wait.tries < patience.len() {
+                    self.send(question, *id)?;
                     self.repeated += 1;
                 }
             }
         }
-        waiting.retain(|_, wait| wait.tries < PATIENCE.len());
+        waiting.retain(|_, wait| wait.tries < patience(&questions[wait.place]).len());
         Ok(())
     }
 
@@ -197,6 +206,20 @@ impl<'a> Asker<'a> {
             };
         }
     }
+}
+
+/// How long a question waits each time that it is sent: what an upstream is slow at is not sent again.
+fn patience(question: &Question) -> &'static [Duration] {
+    if waits(&question.name) || question.name.has_word(LATE) {
+        &MORE_PATIENCE
+    } else {
+        &PATIENCE
+    }
+}
+
+/// Whether a server that forwards this name waits for seconds.
+pub(crate) fn waits(name: &Name) -> bool {
+    WAITING.iter().any(|word| name.has_word(word))
 }
 
 /// Reads a reply over UDP, which is not to be longer than its client can take.

@@ -2,8 +2,8 @@
 
 use crate::corefiles::Corefile;
 use crate::deviations::{
-    is_cached, is_name_server_in_capitals, is_silence_about_a_cluster, is_silence_about_an_address, is_terminating_pod,
-    is_text_of_a_level,
+    is_cached, is_kept_of_the_cluster, is_name_server_in_capitals, is_silence_about_a_cluster,
+    is_silence_about_an_address, is_terminating_pod, is_text_of_a_level,
 };
 use crate::known::Known;
 use kxdns_tests::meaning::Reply;
@@ -16,6 +16,10 @@ pub(crate) struct Case<'a> {
     pub(crate) coredns: &'a Reply,
     pub(crate) other: &'a Reply,
     pub(crate) known: &'a Known,
+    /// Whether the same name was asked before, so that a cache may have kept it.
+    pub(crate) is_repeated: bool,
+    /// Whether both are CoreDNS, which does not differ from itself on purpose.
+    pub(crate) is_itself: bool,
 }
 
 /// What the comparison of two replies came to.
@@ -35,7 +39,7 @@ struct Deviation {
 }
 
 /// All differences on purpose.
-const DEVIATIONS: [Deviation; 6] = [
+const DEVIATIONS: [Deviation; 7] = [
     // CoreDNS denies names by TXT that it has by A; a resolver that heeds RFC 8020 would then drop all below.
     Deviation {
         name: "TXT at a level of the tree is NODATA",
@@ -61,6 +65,11 @@ const DEVIATIONS: [Deviation; 6] = [
         name: "under `pods verified` a terminating Pod has no name",
         holds: is_terminating_pod,
     },
+    // CoreDNS's cache counts the TTLs of the cluster's names down, too; kxdns answers them from what it knows now.
+    Deviation {
+        name: "names of the cluster are never kept",
+        holds: is_kept_of_the_cluster,
+    },
     // CoreDNS's cache sets AA and counts TTLs down; kxdns asks anew.
     Deviation {
         name: "what CoreDNS caches has the cache's TTL and AA",
@@ -70,11 +79,33 @@ const DEVIATIONS: [Deviation; 6] = [
 
 /// Compares two replies.
 pub(crate) fn compare(case: &Case<'_>) -> Verdict {
-    if aspects(case.coredns, case.other).is_empty() {
+    if aspects(case.coredns, case.other).is_empty() || differs_in_a_second(case) {
         return Verdict::Same;
+    }
+    if case.is_itself {
+        return Verdict::Different;
     }
     let deviation = DEVIATIONS.iter().find(|deviation| (deviation.holds)(case));
     deviation.map_or(Verdict::Different, |deviation| Verdict::Deviation(deviation.name))
+}
+
+/// Whether both keep the same, and a second has passed between the replies.
+fn differs_in_a_second(case: &Case<'_>) -> bool {
+    let (Reply::Message(coredns), Reply::Message(other)) = (case.coredns, case.other) else {
+        return false;
+    };
+    let mut aligned = other.clone();
+    for (facts, kept) in aligned.sections.iter_mut().zip(&coredns.sections) {
+        // Which of two records that differ in their TTL alone comes first does not change with time.
+        for (fact, kept) in facts.iter_mut().zip(kept) {
+            if fact.ttl.abs_diff(kept.ttl) <= 1 {
+                fact.ttl = kept.ttl;
+            }
+        }
+        facts.sort();
+    }
+    let is_kept = case.corefile.caches() && case.is_repeated;
+    is_kept && aspects(case.coredns, &Reply::Message(aligned)).is_empty()
 }
 
 /// In what the replies differ.
@@ -116,3 +147,54 @@ pub(crate) const CLUSTER: [&str; 2] = ["local", "cluster"];
 
 /// Those of the zone that speaks of ServiceImports.
 pub(crate) const CLUSTER_SET: [&str; 2] = ["local", "clusterset"];
+
+#[cfg(test)]
+mod tests {
+    use domain::base::Rtype;
+    use domain::base::iana::{Class, OptRcode};
+    use kxdns_tests::meaning::{Fact, Meaning};
+
+    use super::*;
+
+    #[test]
+    fn a_second_passes_between_kept_replies_alone() {
+        for (corefile, ttls, is_repeated, expected) in [
+            ("cache", [12, 11], true, Verdict::Same),
+            ("cache", [11, 12], true, Verdict::Same),
+            ("cache", [12, 12], false, Verdict::Same),
+            ("cache", [12, 10], true, Verdict::Different),
+            ("cache", [12, 11], false, Verdict::Different),
+            ("forward", [12, 11], true, Verdict::Different),
+        ] {
+            let [coredns, other] = ttls.map(reply);
+            let case = Case {
+                corefile: Corefile::find(corefile).unwrap(),
+                question: &Question::plain("www.example.com", Rtype::A),
+                coredns: &coredns,
+                other: &other,
+                known: &Known::default(),
+                is_repeated,
+                is_itself: true,
+            };
+            assert_eq!(compare(&case), expected, "{corefile} {ttls:?} {is_repeated}");
+        }
+    }
+
+    fn reply(ttl: u32) -> Reply {
+        let fact = Fact {
+            owner: "www.example.com".to_owned(),
+            rtype: Rtype::A,
+            class: Class::IN,
+            ttl,
+            data: "198.51.100.0".to_owned(),
+        };
+        Reply::Message(Meaning {
+            flags: "QR AA".to_owned(),
+            truncated: false,
+            rcode: OptRcode::NOERROR,
+            question: Vec::new(),
+            sections: [vec![fact], Vec::new(), Vec::new()],
+            opt: None,
+        })
+    }
+}

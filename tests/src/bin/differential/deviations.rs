@@ -143,15 +143,29 @@ fn differs_in_weight(one: &Meaning, other: &Meaning) -> bool {
     other.rcode == OptRcode::NOERROR && weight(one) < weight(other) && weight(one).is_some() && rest(one) == rest(other)
 }
 
+/// CoreDNS says what it kept of the same reply about the cluster; kxdns says it anew.
+pub(crate) fn is_kept_of_the_cluster(case: &Case<'_>) -> bool {
+    // What fell through is the upstream's.
+    let is_own = |meaning: &Meaning| !meaning.flags.contains("RA");
+    labels_below(case.question, &ZONES).is_some() && case.other.meaning().is_some_and(is_own) && is_kept(case)
+}
+
 /// CoreDNS says what it kept of the same reply: authoritative, later, and to a NOTIFY without RD.
 pub(crate) fn is_cached(case: &Case<'_>) -> bool {
-    let Some([coredns, other]) = messages(case) else {
+    let Some(coredns) = case.coredns.meaning() else {
         return false;
     };
     let is_alias = coredns.answer().iter().any(|fact| fact.rtype == Rtype::CNAME);
-    let is_kept = is_alias || labels_below(case.question, &[CLUSTER]).is_none();
+    let is_outside = is_alias || labels_below(case.question, &[CLUSTER]).is_none();
+    case.corefile.name == "kubeadm" && is_outside && is_kept(case)
+}
+
+/// Whether CoreDNS's reply is what a cache makes of the other one.
+fn is_kept(case: &Case<'_>) -> bool {
+    let Some([coredns, other]) = messages(case) else {
+        return false;
+    };
     case.corefile.caches()
-        && is_kept
         && is_kept_of(&coredns.flags, &other.flags)
         && (coredns.rcode, &coredns.question, &coredns.opt) == (other.rcode, &other.question, &other.opt)
         && tells_the_same_later(coredns, other)
@@ -296,6 +310,7 @@ mod tests {
     const TEXT: &str = "TXT at a level of the tree is NODATA";
     const CAPITALS: &str = "letter case makes no difference to NS and ns.dns";
     const SILENCE: &str = "a slice of no Service has no PTR records";
+    const KEPT: &str = "names of the cluster are never kept";
     const CACHED: &str = "what CoreDNS caches has the cache's TTL and AA";
     const CLUSTERLESS: &str = "endpoints whose cluster is not said have SRV records";
     const TERMINATING: &str = "under `pods verified` a terminating Pod has no name";
@@ -521,7 +536,30 @@ mod tests {
         }
     }
 
-    /// Compares two replies; expects the deviation of this name, or none.
+    #[test]
+    fn kept_replies_about_the_cluster() {
+        let name = "web.berry.svc.cluster.local";
+        let told = |flags: &str, ttl: u32| {
+            let mut meaning = meaning(flags);
+            meaning.sections[0] = facts(&[(name, Rtype::A, "10.96.0.1")]);
+            meaning.sections[0][0].ttl = ttl;
+            Reply::Message(meaning)
+        };
+        let check = |deviation, corefile, name, coredns, other| {
+            check(deviation, corefile, (name, Rtype::A), coredns, other);
+        };
+        check(KEPT, "cache", name, told("QR AA", 12), told("QR AA", 30));
+        check(KEPT, "kubeadm", name, told("QR AA", 12), told("QR AA", 30));
+        for (corefile, name, coredns, other) in [
+            ("classic", name, told("QR AA", 12), told("QR AA", 30)),
+            ("cache", name, told("QR AA", 30), told("QR AA", 12)),
+            ("cache", name, told("QR AA RA", 12), told("QR RA", 30)),
+            ("cache", "www.example.com", told("QR AA", 12), told("QR AA", 30)),
+        ] {
+            check("", corefile, name, coredns, other);
+        }
+    }
+
     #[test]
     fn kept_replies() {
         let question = ("www.example.com", Rtype::A);
@@ -574,6 +612,7 @@ mod tests {
         }
     }
 
+    /// Compares two replies; expects the deviation of this name, or none.
     fn check(deviation: &'static str, corefile: &str, (name, rtype): (&str, Rtype), coredns: Reply, other: Reply) {
         let set = |name: &str| [name.to_owned()].into();
         let known = Known {
@@ -589,6 +628,8 @@ mod tests {
             coredns: &coredns,
             other: &other,
             known: &known,
+            is_repeated: false,
+            is_itself: false,
         });
         let expected = match deviation {
             "" => Verdict::Different,

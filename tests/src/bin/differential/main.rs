@@ -8,6 +8,7 @@
 mod api;
 mod apply;
 mod ask;
+mod chain;
 mod compare;
 mod controller;
 mod corefiles;
@@ -59,9 +60,10 @@ struct Arguments {
     /// How many clusters are made, one after the other.
     #[arg(long, default_value_t = 60)]
     clusters: u64,
-    /// The only Corefile that is used; by default they take turns.
-    #[arg(long, value_name = "NAME", value_parser = Corefile::ALL.map(|corefile| corefile.name))]
-    corefile: Option<String>,
+    /// The Corefiles that take turns; by default those of the cluster's zone.
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = corefile_names(),
+          default_values = Corefile::TURNS)]
+    corefile: Vec<String>,
     /// The hooks through which kxdns is asked, in turns: names of `kxdns run --attach`, or `all`. By default its server
     /// is asked alone.
     #[arg(long, value_name = "HOOK", num_args = 1.., value_delimiter = ',', value_parser = hook_names())]
@@ -76,6 +78,10 @@ struct Arguments {
 
 const ALL_HOOKS: &str = "all";
 
+fn corefile_names() -> Vec<&'static str> {
+    Corefile::all().map(|corefile| corefile.name).collect()
+}
+
 fn hook_names() -> Vec<&'static str> {
     Hook::ALL.map(Hook::name).into_iter().chain([ALL_HOOKS]).collect()
 }
@@ -89,7 +95,7 @@ impl Arguments {
         let is_named = |hook: &Hook| self.hook.iter().any(|name| name == hook.name() || name == ALL_HOOKS);
         let hooks: Vec<Hook> = Hook::ALL.into_iter().filter(is_named).collect();
         // Each Corefile meets each hook: the turns are shifted whenever those of the Corefiles begin anew.
-        let turn = seed + seed / Corefile::ALL.len();
+        let turn = seed + seed / Corefile::TURNS.len();
         Program::Kxdns(hooks.get(turn % hooks.len().max(1)).copied())
     }
 }
@@ -125,10 +131,8 @@ fn run(arguments: &Arguments) -> Result<bool> {
 }
 
 fn plan(arguments: &Arguments, seed: u64) -> Result<Plan<'static>> {
-    let corefile = match &arguments.corefile {
-        Some(name) => Corefile::find(name).context("no such Corefile")?,
-        None => &Corefile::ALL[seed as usize % Corefile::ALL.len()],
-    };
+    let name = &arguments.corefile[seed as usize % arguments.corefile.len()];
+    let corefile = Corefile::find(name).context("no such Corefile")?;
     Ok(Plan {
         seed,
         corefile,

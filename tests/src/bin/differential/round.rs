@@ -1,8 +1,10 @@
 //! One cluster from its making to its end: batches of changes, and after each the same questions to both servers.
 
+use std::collections::BTreeSet;
 use std::thread;
 
 use anyhow::{Result, ensure};
+use kxdns_tests::metrics::Metrics;
 
 use crate::ask::Told;
 use crate::compare::{Case, Verdict, aspects, compare};
@@ -11,6 +13,7 @@ use crate::generate::{Maker, change, generate};
 use crate::known::Known;
 use crate::questions::questions;
 use crate::report::Report;
+use crate::settle::is_marker;
 use crate::share::Share;
 use crate::shrink::shrink;
 use crate::stage::{Program, Server, Stage};
@@ -34,13 +37,15 @@ pub(crate) struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    fn compare(&self, question: &Question, coredns: &Reply, other: &Reply) -> Verdict {
+    fn compare(&self, question: &Question, coredns: &Reply, other: &Reply, is_repeated: bool) -> Verdict {
         compare(&Case {
             corefile: self.corefile,
             question,
             coredns,
             other,
             known: &self.known,
+            is_repeated,
+            is_itself: self.other == Program::CoreDns,
         })
     }
 }
@@ -80,7 +85,7 @@ pub(crate) fn play(
         writer.settle(&mut servers, plan.corefile)?;
         let snapshot = writer.read()?;
         plan.known = Known::of(&snapshot);
-        let asked = questions(&mut maker.dice, &snapshot, plan.questions / BATCHES);
+        let asked = questions(&mut maker.dice, &snapshot, plan.corefile, plan.questions / BATCHES);
         let found = ask_both(&mut servers, plan, &asked, totals)?;
         for difference in found {
             servers = examine(servers, writer, plan, &world, &difference, report)?;
@@ -90,18 +95,13 @@ pub(crate) fn play(
     writer.write(&World::default())
 }
 
-/// Starts a server with a cache anew: it would answer from before the changes.
+/// Starts servers with a cache anew: they would answer from before the changes, or one of them from before the other.
 pub(crate) fn forget<'a>(servers: [Server<'a>; 2], plan: &Plan<'_>) -> Result<[Server<'a>; 2]> {
     if !plan.corefile.caches() {
         return Ok(servers);
     }
     let [first, second] = servers;
-    let second = if second.program == Program::CoreDns {
-        second.restart()?
-    } else {
-        second
-    };
-    Ok([first.restart()?, second])
+    Ok([first.restart()?, second.restart()?])
 }
 
 /// Asks both servers, and returns where they differ.
@@ -111,18 +111,25 @@ fn ask_both(
     asked: &[Question],
     totals: &mut Totals,
 ) -> Result<Vec<Difference>> {
+    // What depends on the questions before it is asked one at a time.
+    let step = if plan.corefile.remembers() { 1 } else { asked.len() };
+    let counted = Counted::start(&servers[1])?;
+    let (mut coredns, mut other) = (Vec::new(), Vec::new());
+    for questions in asked.chunks(step.max(1)) {
+        let [told, told_by_other] = ask_at_once(servers, questions)?;
+        coredns.extend(told);
+        other.extend(told_by_other);
+    }
+    counted.finish(&servers[1], plan, asked, &other, &mut totals.share)?;
     let [first, second] = servers;
-    let (coredns, other) = thread::scope(|scope| {
-        let coredns = scope.spawn(|| first.asker.ask_all(asked));
-        let other = ask_other(second, plan, asked, &mut totals.share);
-        (coredns.join(), other)
-    });
-    let coredns = coredns.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let mut found = Vec::new();
-    for ((question, coredns), other) in asked.iter().zip(coredns).zip(other?) {
+    let mut names = BTreeSet::new();
+    for ((question, coredns), other) in asked.iter().zip(coredns).zip(other) {
         let replies = complete([first, second], question, [coredns, other], totals)?;
         let [coredns, other] = &replies;
-        let verdict = plan.compare(question, coredns, other);
+        let name = question.name.lower();
+        let is_repeated = is_marker(&name) || !names.insert(name);
+        let verdict = plan.compare(question, coredns, other, is_repeated);
         totals.count(question, coredns, verdict);
         if verdict == Verdict::Different {
             found.push((question.clone(), replies));
@@ -131,24 +138,52 @@ fn ask_both(
     Ok(found)
 }
 
-/// Asks what is compared with CoreDNS, and takes down what of it the kernel has answered.
-fn ask_other(server: &mut Server<'_>, plan: &Plan<'_>, asked: &[Question], share: &mut Share) -> Result<Vec<Told>> {
-    let Program::Kxdns(Some(_)) = server.program else {
-        return server.asker.ask_all(asked);
-    };
-    let (before, repeated) = (server.metrics()?, server.asker.repeated);
-    let told = server.asker.ask_all(asked)?;
-    let counted = share.count_metrics(&before, &server.metrics()?);
-    let seen = told.iter().filter(|told| told.by_kernel).count();
-    // What was sent again may have been answered twice.
-    ensure!(
-        counted == seen || server.asker.repeated > repeated,
-        "the kernel says to have answered {counted} questions, and {seen} of its answers have come"
-    );
-    for (question, told) in asked.iter().zip(&told) {
-        share.count(plan.corefile, question, told);
+/// Asks both servers the same at the same time.
+fn ask_at_once([first, second]: &mut [Server<'_>; 2], questions: &[Question]) -> Result<[Vec<Told>; 2]> {
+    let (coredns, other) = thread::scope(|scope| {
+        let coredns = scope.spawn(|| first.asker.ask_all(questions));
+        let other = second.asker.ask_all(questions);
+        (coredns.join(), other)
+    });
+    let coredns = coredns.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    Ok([coredns, other?])
+}
+
+/// What a server had counted before it was asked through a hook.
+struct Counted(Option<(Metrics, usize)>);
+
+impl Counted {
+    fn start(server: &Server<'_>) -> Result<Counted> {
+        let Program::Kxdns(Some(_)) = server.program else {
+            return Ok(Counted(None));
+        };
+        Ok(Counted(Some((server.metrics()?, server.asker.repeated))))
     }
-    Ok(told)
+
+    /// Takes down what of it the kernel has answered.
+    fn finish(
+        self,
+        server: &Server<'_>,
+        plan: &Plan<'_>,
+        asked: &[Question],
+        told: &[Told],
+        share: &mut Share,
+    ) -> Result<()> {
+        let Counted(Some((before, repeated))) = self else {
+            return Ok(());
+        };
+        let counted = share.count_metrics(&before, &server.metrics()?);
+        let seen = told.iter().filter(|told| told.by_kernel).count();
+        // What was sent again may have been answered twice.
+        ensure!(
+            counted == seen || server.asker.repeated > repeated,
+            "the kernel says to have answered {counted} questions, and {seen} of its answers have come"
+        );
+        for (question, told) in asked.iter().zip(told) {
+            share.count(plan.corefile, question, told);
+        }
+        Ok(())
+    }
 }
 
 /// Both replies as they are compared: where one of them was cut for a reason that the other one does not have, it is to
@@ -196,7 +231,7 @@ fn examine<'a>(
         return Ok(servers);
     }
     let mut servers = forget(servers, plan)?;
-    let replies = ask_once(&mut servers, question)?;
+    let replies = ask_once(&mut servers, plan, question)?;
     if !differ(plan, question, &replies) {
         report.passing(plan, question, first)?;
         return Ok(servers);
@@ -207,12 +242,20 @@ fn examine<'a>(
     Ok(servers)
 }
 
-pub(crate) fn ask_once(servers: &mut [Server<'_>; 2], question: &Question) -> Result<[Reply; 2]> {
-    let [first, second] = servers;
+/// The replies to a question by itself; where they are kept and do not differ, those to the same once more.
+pub(crate) fn ask_once(servers: &mut [Server<'_>; 2], plan: &Plan<'_>, question: &Question) -> Result<[Reply; 2]> {
+    let replies = ask_now(servers, question)?;
+    if differ(plan, question, &replies) || !plan.corefile.caches() {
+        return Ok(replies);
+    }
+    ask_now(servers, question)
+}
+
+fn ask_now([first, second]: &mut [Server<'_>; 2], question: &Question) -> Result<[Reply; 2]> {
     let told = [first.asker.ask(question)?, second.asker.ask(question)?];
     complete([first, second], question, told, &mut Totals::default())
 }
 
 pub(crate) fn differ(plan: &Plan<'_>, question: &Question, [coredns, other]: &[Reply; 2]) -> bool {
-    plan.compare(question, coredns, other) == Verdict::Different
+    plan.compare(question, coredns, other, true) == Verdict::Different
 }

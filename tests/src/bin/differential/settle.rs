@@ -51,6 +51,14 @@ pub(crate) fn markers(number: u16) -> World {
     world
 }
 
+/// Whether a name, in lower case, may have been asked while one waited for the markers.
+pub(crate) fn is_marker(name: &str) -> bool {
+    [MARKERS, "flag-0", "flag-1"].iter().any(|namespace| {
+        let mut labels = name.split('.');
+        labels.any(|label| label == *namespace)
+    })
+}
+
 /// Each number's Namespace comes as the former one's goes.
 fn flag(number: u16) -> String {
     format!("flag-{}", number % 2)

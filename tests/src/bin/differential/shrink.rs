@@ -28,7 +28,7 @@ pub(crate) fn shrink<'a>(
             writer.write(&trial)?;
             servers = forget(servers, plan)?;
             writer.settle(&mut servers, plan.corefile)?;
-            let replies = ask_once(&mut servers, question)?;
+            let replies = ask_once(&mut servers, plan, question)?;
             let [coredns, other] = &replies;
             if differ(plan, question, &replies) && compare::aspects(coredns, other) == aspects {
                 least = trial;

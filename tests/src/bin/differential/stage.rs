@@ -22,14 +22,13 @@ use kxdns_tests::process::Process;
 use serde_json::json;
 
 use crate::ask::Asker;
-use crate::corefiles::Corefile;
+use crate::corefiles::{COREFILE, Corefile, files};
 use crate::generate::pods::NODE;
 use crate::world::{Key, Kind, World};
 use crate::{apply, imports, upstream};
 use kxdns_tests::meaning::Reply;
 use kxdns_tests::question::Question;
 
-const COREFILE: &str = "/run/dns/Corefile";
 const START_LIMIT: Duration = Duration::from_secs(30);
 const KUBE_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 
@@ -96,12 +95,14 @@ impl Stage {
     fn start<'a>(&'a self, pod: &'a Pod, corefile: &Corefile, program: Program) -> Result<Server<'a>> {
         let namespace = pod.namespace();
         let kubeconfig = self.cluster.write_kubeconfig(namespace, User::Admin)?;
-        let text = corefile.text(&kubeconfig, upstream::FIRST.address, &pod.addresses());
-        namespace.write(COREFILE, text)?;
+        namespace.write(COREFILE, corefile.text(&kubeconfig, &pod.addresses()))?;
+        for (path, text) in files() {
+            namespace.write(&path, text)?;
+        }
         let process = launch(pod, program)?;
         let asker = match program {
             Program::Kxdns(Some(_)) => Asker::from(self.client.namespace(), namespace, pod.addresses().to_vec())?,
-            _ => Asker::beside(namespace)?,
+            _ => Asker::beside(namespace, corefile)?,
         };
         let mut server = Server {
             program,

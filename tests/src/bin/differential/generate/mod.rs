@@ -30,6 +30,8 @@ pub(crate) struct Maker {
     imports: bool,
     /// Whether objects have labels that a selector asks for.
     labels: bool,
+    /// Whether the asking client is a Pod.
+    searches: bool,
 }
 
 impl Maker {
@@ -40,6 +42,7 @@ impl Maker {
             serial: 0,
             imports: corefile.imports(),
             labels: corefile.selects(),
+            searches: corefile.searches(),
         }
     }
 
@@ -60,6 +63,9 @@ pub(crate) fn generate(maker: &mut Maker) -> World {
     }
     for name in words::NAMESPACES {
         fill(maker, &mut world, name);
+    }
+    if maker.searches {
+        pods::add_asking(&mut world, words::NAMESPACES[0]);
     }
     labels::label(maker, &mut world, 40);
     world

@@ -37,6 +37,16 @@ pub(crate) fn add(maker: &mut Maker, world: &mut World, namespace: &str) {
     world.put(Key::new(Kind::Pod, namespace, &name), body);
 }
 
+/// Adds the Pod that the questions come from, which no Service selects. CoreDNS looks at the first of its addresses alone.
+pub(crate) fn add_asking(world: &mut World, namespace: &str) {
+    let body = json!({
+        "metadata": {"labels": {}, "annotations": {}, "finalizers": [FINALIZER]},
+        "spec": {"nodeName": NODE, "containers": [{"name": "main", "image": "none"}]},
+        "status": {"phase": "Running", "podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}, {"ip": "::1"}]},
+    });
+    world.put(Key::new(Kind::Pod, namespace, "asking"), body);
+}
+
 fn terminating(dice: &mut Dice) -> Value {
     if dice.percent(12) {
         json!({TERMINATING: "yes"})

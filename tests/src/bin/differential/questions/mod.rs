@@ -8,6 +8,8 @@ mod names;
 use domain::base::Rtype;
 use serde_json::Value;
 
+use crate::ask::waits;
+use crate::corefiles::Corefile;
 use crate::dice::Dice;
 use kxdns_tests::question::{Name, Question};
 pub(crate) use names::{Names, Sort, import_name, pod_addresses, reverse};
@@ -42,9 +44,35 @@ const COMMON: [u16; 12] = [
 const ODD: [u16; 10] = [0, 41, 43, 48, 64, 250, 251, 252, 999, 65280];
 
 /// Makes so many questions.
-pub(crate) fn questions(dice: &mut Dice, snapshot: &Snapshot, number: usize) -> Vec<Question> {
-    let names = Names::of(snapshot);
-    (0..number).map(|_| question(dice, &names)).collect()
+pub(crate) fn questions(dice: &mut Dice, snapshot: &Snapshot, corefile: &Corefile, number: usize) -> Vec<Question> {
+    let mut names = Names::of(snapshot);
+    names.add_own(dice, corefile);
+    let mut questions = Vec::with_capacity(number);
+    for _ in 0..number {
+        let next = if corefile.caches() && !questions.is_empty() && dice.percent(35) {
+            again(dice, &questions)
+        } else {
+            question(dice, &names)
+        };
+        questions.push(next);
+    }
+    questions
+}
+
+/// A question that was asked before, as another client would ask it.
+fn again(dice: &mut Dice, questions: &[Question]) -> Question {
+    // What was kept of the latest ones is not forgotten yet.
+    let place = questions.len() - 1 - dice.below(questions.len().min(200));
+    let mut question = questions[place].clone();
+    if dice.percent(30) {
+        mutate::letter_case(dice, &mut question.name);
+    }
+    if dice.percent(30) {
+        question.flags = extras::flags(dice);
+        question.edns = extras::edns(dice);
+    }
+    question.tcp |= dice.percent(6) && !waits(&question.name);
+    question
 }
 
 fn question(dice: &mut Dice, names: &Names) -> Question {
@@ -56,7 +84,8 @@ fn question(dice: &mut Dice, names: &Names) -> Question {
         if dice.percent(25) {
             mutate::letter_case(dice, &mut name);
         }
-        if name.is_valid() {
+        // What takes seconds is asked seldom.
+        if name.is_valid() && (!waits(&name) || dice.percent(15)) {
             return with_extras(dice, name, sort);
         }
     }
@@ -64,7 +93,7 @@ fn question(dice: &mut Dice, names: &Names) -> Question {
 
 fn with_extras(dice: &mut Dice, name: Name, sort: Sort) -> Question {
     let rtype = rtype(dice, sort);
-    Question {
+    let mut question = Question {
         name,
         rtype,
         class: extras::class(dice),
@@ -72,7 +101,10 @@ fn with_extras(dice: &mut Dice, name: Name, sort: Sort) -> Question {
         flags: extras::flags(dice),
         edns: extras::edns(dice),
         tcp: dice.percent(6),
-    }
+    };
+    // What waits takes too long over TCP.
+    question.tcp &= !waits(&question.name);
+    question
 }
 
 /// The type that one asks for such a name, or any.
@@ -84,6 +116,7 @@ fn rtype(dice: &mut Dice, sort: Sort) -> u16 {
         Sort::Reverse => Rtype::PTR.to_int(),
         Sort::Port => Rtype::SRV.to_int(),
         Sort::Tree => dice.pick(&TREE),
+        Sort::Text => Rtype::TXT.to_int(),
         Sort::Other if dice.percent(15) => Rtype::SRV.to_int(),
         Sort::Other => dice.pick(&ADDRESSES),
     };

@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::Snapshot;
+use crate::corefiles::Corefile;
 use crate::dice::Dice;
 use crate::generate::slices::{IMPORT_NAME, SERVICE_NAME, SOURCE_CLUSTER};
 use crate::generate::words;
+use crate::upstream::WORDS;
 use kxdns_tests::question::Name;
 
 /// What kind of question suits a name.
@@ -22,12 +24,21 @@ pub(crate) enum Sort {
     Reverse,
     /// A level of the tree above the Services.
     Tree,
+    /// What an upstream tells in TXT records.
+    Text,
 }
 
 /// All names, in groups that are asked with equal chances.
 pub(crate) struct Names {
     groups: Vec<Vec<(Sort, String)>>,
+    /// Those that the Corefile speaks of, which are asked more often than all others.
+    own: Vec<(Sort, String)>,
 }
+
+/// The share of the questions that are about what the Corefile speaks of, in percent.
+const OWN: u32 = 60;
+/// How many names are made of an upstream's words at a time: few, so that they are asked again.
+const SCRIPTED: usize = 60;
 
 impl Names {
     pub(crate) fn of(snapshot: &Snapshot) -> Names {
@@ -54,13 +65,49 @@ impl Names {
         }
         Names {
             groups: groups.into_iter().filter(|group| !group.is_empty()).collect(),
+            own: Vec::new(),
+        }
+    }
+
+    /// Adds the names that a Corefile speaks of, and some of those that its upstreams answer by their words.
+    pub(crate) fn add_own(&mut self, dice: &mut Dice, corefile: &Corefile) {
+        self.own = corefile
+            .names
+            .iter()
+            .map(|name| (sort_of(name), (*name).to_owned()))
+            .collect();
+        if !corefile.domains.is_empty() {
+            let scripted = (0..SCRIPTED).map(|_| scripted_name(dice, corefile.domains));
+            self.own.extend(scripted.map(|name| (sort_of(&name), name)));
         }
     }
 
     pub(crate) fn pick(&self, dice: &mut Dice) -> (Sort, Name) {
-        let group = &self.groups[dice.below(self.groups.len())];
+        let is_own = !self.own.is_empty() && dice.percent(OWN);
+        let group = if is_own {
+            &self.own
+        } else {
+            &self.groups[dice.below(self.groups.len())]
+        };
         let (sort, name) = dice.pick(group);
         (sort, Name::new(&name))
+    }
+}
+
+/// A name of one to three of an upstream's words.
+fn scripted_name(dice: &mut Dice, domains: &[&str]) -> String {
+    let number = 1 + dice.weighted(&[50, 35, 15]);
+    let words: Vec<String> = (0..number).map(|_| dice.word(&WORDS)).collect();
+    format!("{}.{}", words.join("-"), dice.word(domains))
+}
+
+fn sort_of(name: &str) -> Sort {
+    if name.starts_with("echo") {
+        Sort::Text
+    } else if name.ends_with("arpa") {
+        Sort::Reverse
+    } else {
+        Sort::Other
     }
 }
 
