@@ -3,7 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-use super::plugin::{CacheMetrics, DnsMetrics, ForwardMetrics};
+use super::plugin::{CacheMetrics, DnsMetrics, ForwardMetrics, HostsMetrics};
 use crate::metrics::ServerMetrics;
 
 /// What the server and its plugins count.
@@ -14,6 +14,7 @@ pub struct Metrics {
     pub(super) dns: DnsMetrics,
     pub(super) cache: CacheMetrics,
     pub(super) forward: ForwardMetrics,
+    pub(super) hosts: HostsMetrics,
 }
 
 impl Metrics {
@@ -31,6 +32,7 @@ impl Metrics {
             dns: DnsMetrics::register(registry),
             cache: CacheMetrics::register(registry),
             forward: ForwardMetrics::register(registry),
+            hosts: HostsMetrics::register(registry),
         }
     }
 
