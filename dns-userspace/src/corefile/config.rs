@@ -9,6 +9,7 @@ use super::directives::{self, Effect, Known};
 use super::error::{Error, Errors, Problem, Span};
 use super::errors::{self, ErrorLog};
 use super::forward::{self, Forward};
+use super::hosts::{self, Hosts};
 use super::kubernetes::{self, Kubernetes};
 use super::lexer::Word;
 use super::log::{self, Log};
@@ -61,6 +62,8 @@ pub struct ServerBlock {
     pub errors: Option<ErrorLog>,
     /// The rules of `log`, in the order of the file.
     pub log: Vec<Log>,
+    /// `hosts`.
+    pub hosts: Option<Hosts>,
     /// `cache`.
     pub cache: Option<Cache>,
     /// Where `prometheus` serves `/metrics`; `[::]` stands for all addresses of both families.
@@ -79,6 +82,11 @@ impl ServerBlock {
     /// Whether a directive stands in it.
     pub fn has(&self, directive: &str) -> bool {
         self.directives.iter().any(|given| given.name == directive)
+    }
+
+    /// Its zones; one that it serves at several ports comes once for each.
+    fn zones(&self) -> Vec<Name> {
+        self.keys.iter().map(|key| key.zone.clone()).collect()
     }
 }
 
@@ -182,10 +190,8 @@ fn read_directive(server: &mut ServerBlock, statement: &Statement, report: &mut 
         "log" => server.log.extend(log::read(statement, report)),
         "forward" => server.forward.extend(forward::read(statement, report)),
         "health" => server.health = Some(web::read_health(statement, report)),
-        "kubernetes" => {
-            let zones: Vec<_> = server.keys.iter().map(|key| key.zone.clone()).collect();
-            server.kubernetes = Some(kubernetes::read(statement, &zones, report));
-        }
+        "hosts" => server.hosts = Some(hosts::read(statement, &server.zones(), report)),
+        "kubernetes" => server.kubernetes = Some(kubernetes::read(statement, &server.zones(), report)),
         "prometheus" => server.prometheus = Some(web::read_prometheus(statement, report)),
         "reload" => server.reload = reload::read(statement, report),
         "ready" => server.ready = Some(web::read_ready(statement, report)),

@@ -1,7 +1,7 @@
 //! The directives of CoreDNS 1.14: which of them kxdns acts on, and what each may do to a cluster's answers.
 
 use super::shape::{Count, Shape, option};
-use super::{cache, errors, forward, kubernetes, log, reload, web};
+use super::{cache, errors, forward, hosts, kubernetes, log, reload, web};
 
 /// What a directive may do to the answers of the `kubernetes` directive in the same server block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ const DIRECTIVES: &[Known] = {
         known("template", Answers),
         // Zone transfers go over TCP.
         known("transfer", LeavesAlone),
-        known("hosts", Answers),
+        known("hosts", Answers).shaped(&hosts::SHAPE).in_force(),
         known("route53", Answers),
         known("azure", Answers),
         known("clouddns", Answers),

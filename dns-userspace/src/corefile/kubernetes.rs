@@ -243,7 +243,8 @@ fn read_pods(word: &Word) -> Result<Pods, Error> {
     }
 }
 
-fn read_fallthrough(statement: &Statement, report: &mut Report) -> Fallthrough {
+/// Reads `fallthrough [ZONES..]`.
+pub(super) fn read_fallthrough(statement: &Statement, report: &mut Report) -> Fallthrough {
     match statement.option("fallthrough") {
         None => Fallthrough::None,
         Some(option) if option.arguments.is_empty() => Fallthrough::All,

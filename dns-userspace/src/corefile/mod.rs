@@ -23,6 +23,7 @@ mod explain;
 mod files;
 mod follow;
 mod forward;
+mod hosts;
 mod import;
 mod kubernetes;
 mod lexer;
@@ -50,6 +51,7 @@ pub use follow::{Follower, Noticed};
 pub use forward::{
     Forward, HealthCheck, Policy, Server, Tls, Transport as UpstreamTransport, Upstream, parse_nameservers,
 };
+pub use hosts::{HostEntry, Hosts};
 pub use kubernetes::{ApiServer, Fallthrough, Kubernetes, Pods, TlsFiles, soa_ttl};
 pub use log::{Class, Log};
 pub use plan::{Reason, Verdict, ZonePlan, plan};

@@ -116,7 +116,7 @@ pub fn plan(config: &Config) -> Vec<ZonePlan> {
             .iter()
             .flat_map(|it| it.zones.iter().map(move |zone| (it, zone)))
         {
-            let checked = check_directives(server)
+            let checked = check_directives(server, zone)
                 .and_then(|()| check_ttls(server, kubernetes))
                 .and_then(|()| check_route(config, index, kubernetes, zone))
                 .and_then(|()| check_len(zone));
@@ -135,9 +135,13 @@ pub fn plan(config: &Config) -> Vec<ZonePlan> {
     plans
 }
 
-/// Checks that no directive has a say in what `kubernetes` answers.
-fn check_directives(server: &ServerBlock) -> Result<(), Reason> {
-    let disturbs = |directive: &&Directive| !matches!(directive.effect, Effect::LeavesAlone | Effect::AnswersRest);
+/// Checks that no directive has a say in what `kubernetes` answers from a zone.
+fn check_directives(server: &ServerBlock, zone: &Name) -> Result<(), Reason> {
+    let disturbs = |directive: &&Directive| match directive.effect {
+        Effect::LeavesAlone | Effect::AnswersRest => false,
+        _ if directive.name == "hosts" => server.hosts.iter().any(|hosts| hosts.concerns(zone)),
+        _ => true,
+    };
     match server.directives.iter().find(disturbs) {
         Some(directive) => Err(Reason::Directive(directive.clone())),
         None => Ok(()),

@@ -3,7 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-use super::plugin::{CacheMetrics, DnsMetrics, ForwardMetrics};
+use super::plugin::{CacheMetrics, DnsMetrics, ForwardMetrics, HostsMetrics};
 use crate::metrics::ServerMetrics;
 
 /// What the server and its plugins count.
@@ -15,6 +15,7 @@ pub struct Metrics {
     pub(super) dns: DnsMetrics,
     pub(super) cache: CacheMetrics,
     pub(super) forward: ForwardMetrics,
+    pub(super) hosts: HostsMetrics,
 }
 
 impl Metrics {
@@ -35,6 +36,7 @@ impl Metrics {
             dns: DnsMetrics::register(registry),
             cache: CacheMetrics::register(registry),
             forward: ForwardMetrics::register(registry),
+            hosts: HostsMetrics::register(registry),
         }
     }
 

@@ -7,6 +7,7 @@
 mod cache;
 mod errors;
 mod forward;
+mod hosts;
 mod kubernetes;
 mod loadbalance;
 mod log;
@@ -33,6 +34,7 @@ use crate::zone::SharedZoneTable;
 
 pub(super) use cache::{CacheMetrics, pass};
 pub(super) use forward::ForwardMetrics;
+pub(super) use hosts::HostsMetrics;
 pub use looping::Fatal;
 pub(super) use prometheus::{DROPPED, DnsMetrics, Recorder};
 
@@ -121,6 +123,9 @@ pub(super) fn build(block: &ServerBlock, site: &Site, context: &Context) -> Resu
     }
     if let Some(cache) = &block.cache {
         plugins.push(Box::new(cache::Caching::new(cache, site, context)));
+    }
+    if let Some(hosts) = &block.hosts {
+        plugins.push(Box::new(hosts::Hosts::new(hosts, context)?));
     }
     if block.kubernetes.is_some() {
         plugins.push(kubernetes(context.zones.clone()));
