@@ -49,13 +49,24 @@ fn a_changed_corefile_is_put_in_force_while_clients_ask() -> Result<()> {
             }
             Ok(())
         });
-        let changing = change(&mut agent, node, corefile);
-        done.store(true, Ordering::Relaxed);
+        let changing = {
+            let _done = Done(&done);
+            change(&mut agent, node, corefile)
+        };
         asking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         changing
     })?;
     tell(&format!("{} questions, none lost", asked.load(Ordering::Relaxed)))?;
     agent.stop()
+}
+
+/// Ends the asking, even where the changing panics.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Changes the Corefile in all the ways that there are.
@@ -96,7 +107,7 @@ fn change(
         agent.await_output(complaint, LIMIT)?;
         assert_eq!(ask()?.rcode, Rcode::SERVFAIL);
     }
-    assert_eq!(agent.metrics()?.sum("coredns_reload_failed_total", &[]), 2.0);
+    assert_eq!(agent.metrics()?.sum("coredns_reload_failed_total", &[]), 3.0);
 
     // More than plugins, and at once.
     node.write(COREFILE, corefile(9, ""))?;
