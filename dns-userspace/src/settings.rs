@@ -11,10 +11,10 @@ use prometheus_client::registry::Registry;
 
 use crate::cli::Run;
 use crate::cluster::object::{IMPORT_NAME, Kind};
-use crate::corefile::{self, ApiServer, Cache, Config, Health, Kubernetes, Reason, ServerBlock, ZonePlan, is_reverse};
+use crate::corefile::{self, ApiServer, Config, Health, Kubernetes, Reason, ServerBlock, ZonePlan, is_reverse};
 use crate::kernel::{self, zones::KernelZone};
 use crate::rules::Options;
-use crate::server::{self, Context, Journal, Metrics};
+use crate::server::{self, Context, Journal, Metrics, Passage};
 use crate::watch::{ApiSource, Resource, TlsFiles};
 use crate::zone::{self, ServedZone, ZoneOptions, ZoneTable};
 
@@ -33,8 +33,8 @@ pub struct Settings {
     pub kernel_zones: Vec<KernelZone>,
     /// The API server to watch.
     pub api: ApiSource,
-    /// The cache that the kernel's replies go through.
-    pub cache: Option<Cache>,
+    /// What the kernel's replies are to go through.
+    pub passage: Passage,
     /// How long the server waits for all objects to be known before it answers without them.
     pub startup_timeout: Duration,
     /// Where metrics are served.
@@ -66,7 +66,10 @@ impl Settings {
             resources: resources(kubernetes),
             plan,
             api: api_source(kubernetes, options),
-            cache: server.cache.clone(),
+            passage: Passage {
+                cache: server.cache.clone(),
+                payload_limit: server.bufsize,
+            },
             startup_timeout: kubernetes.startup_timeout,
             metrics: config.servers.iter().find_map(|server| server.prometheus),
             ready: config.servers.iter().find_map(|server| server.ready),
@@ -262,6 +265,15 @@ mod tests {
             ("prometheus", "file x\n  prometheus", true),
             ("ttl 7", "fallthrough\n  }\n  file x {", false),
             ("prometheus", "hosts\n  prometheus", false),
+            // What the agent acts on is no reason to doubt what it says.
+            ("prometheus", "acl {\n  block type MX\n  }\n  prometheus", true),
+            (
+                "prometheus",
+                "acl {\n  block type MX\n  }\n  hosts\n  prometheus",
+                false,
+            ),
+            ("prometheus", "any\n  dns64\n  bufsize\n  prometheus", true),
+            ("ttl 7", "pods verified\n  }\n  autopath @kubernetes {", true),
             ("prometheus", "rewrite name a b\n  prometheus", false),
             // The server caches as it should, so that only the kernel has nothing to say.
             ("ttl 7", "ttl 60\n }\n  cache 30 {", true),

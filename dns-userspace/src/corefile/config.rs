@@ -4,12 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::acl::{self, Acl};
+use super::autopath::{self, Autopath, PathSource};
+use super::bufsize;
 use super::cache::{self, Cache};
 use super::directives::{self, Effect, Known};
+use super::dns64::{self, Dns64};
 use super::error::{Error, Problem, Span};
 use super::errors::{self, ErrorLog};
 use super::forward::{self, Forward};
-use super::kubernetes::{self, Kubernetes};
+use super::kubernetes::{self, Kubernetes, Pods};
 use super::lexer::Word;
 use super::log::{self, Log};
 use super::parser::{Block, Statement};
@@ -55,8 +59,16 @@ pub struct ServerBlock {
     pub errors: Option<ErrorLog>,
     /// The rules of `log`, in the order of the file.
     pub log: Vec<Log>,
+    /// `acl`, in the order of the file.
+    pub acl: Vec<Acl>,
+    /// `autopath`, unless it has no effect.
+    pub autopath: Option<Autopath>,
+    /// `bufsize`, in bytes.
+    pub bufsize: Option<u16>,
     /// `cache`.
     pub cache: Option<Cache>,
+    /// `dns64`.
+    pub dns64: Option<Dns64>,
     /// Where `prometheus` serves `/metrics`; `[::]` stands for all addresses of both families.
     pub prometheus: Option<SocketAddr>,
     /// `health`.
@@ -71,6 +83,11 @@ impl ServerBlock {
     /// Whether a directive stands in it.
     pub fn has(&self, directive: &str) -> bool {
         self.directives.iter().any(|given| given.name == directive)
+    }
+
+    /// Its zones; one that it serves at several ports comes once for each.
+    fn zones(&self) -> Vec<Name> {
+        self.keys.iter().map(|key| key.zone.clone()).collect()
     }
 }
 
@@ -94,6 +111,13 @@ pub struct Directive {
     pub effect: Effect,
     /// Where it stands.
     pub span: Span,
+}
+
+impl Directive {
+    /// Whether kxdns acts on it.
+    pub(super) fn is_in_force(&self) -> bool {
+        directives::find(self.name).is_some_and(|known| known.in_force)
+    }
 }
 
 /// Reads the server blocks of a Corefile.
@@ -128,6 +152,7 @@ fn read_block(block: &Block, report: &mut Report) -> ServerBlock {
             span: statement.name.span.clone(),
         });
     }
+    check_autopath(&mut server, report);
     server
 }
 
@@ -168,16 +193,17 @@ fn check_directive(known: &Known, statement: &Statement, before: &[Statement], r
 
 fn read_directive(server: &mut ServerBlock, statement: &Statement, report: &mut Report) {
     match statement.name.text.as_str() {
+        "acl" => server.acl.push(acl::read(statement, &server.zones(), report)),
+        "autopath" => server.autopath = autopath::read(statement, &server.zones(), report),
+        "bufsize" => server.bufsize = Some(bufsize::read(statement, report)),
+        "dns64" => server.dns64 = Some(dns64::read(statement, report)),
         "cache" => server.cache = Some(cache::read(statement, report)),
         "bind" => server.bind.extend(read_bind(statement, report)),
         "errors" => server.errors = Some(errors::read(statement, report)),
         "log" => server.log.extend(log::read(statement, report)),
         "forward" => server.forward.extend(forward::read(statement, report)),
         "health" => server.health = Some(web::read_health(statement, report)),
-        "kubernetes" => {
-            let zones: Vec<_> = server.keys.iter().map(|key| key.zone.clone()).collect();
-            server.kubernetes = Some(kubernetes::read(statement, &zones, report));
-        }
+        "kubernetes" => server.kubernetes = Some(kubernetes::read(statement, &server.zones(), report)),
         "prometheus" => server.prometheus = Some(web::read_prometheus(statement, report)),
         "ready" => server.ready = Some(web::read_ready(statement, report)),
         _ => {}
@@ -207,6 +233,19 @@ fn read_address(word: &Word) -> Result<IpAddr, Error> {
     word.text
         .parse()
         .map_err(|_| word.unexpected("an IP address (kxdns does not bind by the name of an interface)"))
+}
+
+/// Takes `autopath @kubernetes` out where it has no effect. As in CoreDNS, that needs a `kubernetes` of the same block that
+/// knows the Pods.
+fn check_autopath(server: &mut ServerBlock, report: &mut Report) {
+    let knows_pods = server.kubernetes.as_ref().is_some_and(|it| it.pods == Pods::Verified);
+    let asks_pods = |autopath: &mut Autopath| autopath.source == PathSource::Pods;
+    if !knows_pods && server.autopath.take_if(asks_pods).is_some() {
+        for directive in server.directives.iter_mut().filter(|it| it.name == "autopath") {
+            directive.effect = Effect::LeavesAlone;
+            report.wait("autopath without `pods verified`".to_owned(), &directive.span);
+        }
+    }
 }
 
 fn find_effect(known: &Known, statement: &Statement) -> Effect {

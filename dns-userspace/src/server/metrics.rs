@@ -3,7 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-use super::plugin::{CacheMetrics, DnsMetrics, ForwardMetrics};
+use super::plugin::{AclMetrics, AutopathMetrics, CacheMetrics, Dns64Metrics, DnsMetrics, ForwardMetrics};
 use crate::metrics::ServerMetrics;
 
 /// What the server and its plugins count.
@@ -12,7 +12,10 @@ pub struct Metrics {
     pub(super) server: ServerMetrics,
     lost_lines: Counter,
     pub(super) dns: DnsMetrics,
+    pub(super) acl: AclMetrics,
+    pub(super) autopath: AutopathMetrics,
     pub(super) cache: CacheMetrics,
+    pub(super) dns64: Dns64Metrics,
     pub(super) forward: ForwardMetrics,
 }
 
@@ -29,7 +32,10 @@ impl Metrics {
             lost_lines,
             server: ServerMetrics::register(registry),
             dns: DnsMetrics::register(registry),
+            acl: AclMetrics::register(registry),
+            autopath: AutopathMetrics::register(registry),
             cache: CacheMetrics::register(registry),
+            dns64: Dns64Metrics::register(registry),
             forward: ForwardMetrics::register(registry),
         }
     }

@@ -38,7 +38,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 pub use endpoints::{Endpoint, endpoints};
-pub use holding::{Held, hold};
+pub use holding::{Held, Passage, hold};
 pub use journal::Journal;
 pub use listen::{Listener, bind};
 pub use message::rewrite;
