@@ -21,11 +21,9 @@ pub fn check(options: &Check) -> Result<String> {
         );
         return Ok(corefile::explain(&config, &name, qtype).to_string());
     }
-    settings::check(&config, &options.corefile)?;
+    settings::check(&config, &options.corefile, options.kernel_only)?;
     let mut lines = vec![format!("{}: no errors", options.corefile.display())];
     lines.extend(corefile::plan(&config).iter().map(ToString::to_string));
-    let waiting = config.not_in_force.iter();
-    lines.extend(waiting.map(|waiting| format!("accepted but not in force yet: {waiting}")));
     Ok(lines.into_iter().map(|line| line + "\n").collect())
 }
 

@@ -34,7 +34,7 @@ pub enum Command {
     /// Check a Corefile, without running anything
     ///
     /// It names everything that is wrong with the file. Of one that is right it tells what the kernel answers of the
-    /// cluster's zones, why no more, and what of the file kxdns does not act on yet.
+    /// cluster's zones, and why no more.
     Check(Check),
 }
 
@@ -99,6 +99,10 @@ pub struct Check {
     #[arg(long, value_name = "PATH", default_value = COREFILE)]
     pub corefile: PathBuf,
 
+    /// Check the file for `kxdns run --kernel-only`: what kxdns does not support is CoreDNS's to serve
+    #[arg(long)]
+    pub kernel_only: bool,
+
     /// Tell who would answer this question, for A records unless it says otherwise: server block, directives in their
     /// order, and the kernel
     #[arg(long, value_names = ["NAME", "TYPE"], num_args = 1..=2)]
@@ -108,6 +112,7 @@ pub struct Check {
 const CHECK_EXAMPLES: &str = "\
 Examples:
   kxdns check --corefile ./Corefile
+  kxdns check --corefile ./Corefile --kernel-only
   kxdns check --corefile ./Corefile --explain web.default.svc.cluster.local
   kxdns check --corefile ./Corefile --explain example.com AAAA
 
@@ -124,7 +129,8 @@ Examples:
       with no cluster at all
 
 SIGTERM or Ctrl-C ends it, after the `lameduck` of the Corefile's `health`: it
-detaches from every link and unpins its maps.
+detaches from every link and unpins its maps. SIGUSR1 reads the Corefile again,
+as its `reload` does whenever the file changes.
 Exit status: 0 when it was told to stop, 1 when it cannot start or go on,
 2 when the command line makes no sense.";
 

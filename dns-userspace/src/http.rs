@@ -1,5 +1,6 @@
 //! Small pages over HTTP/1: metrics, readiness and health.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -68,20 +69,53 @@ pub fn health(path: &str) -> Option<Page> {
     (path == "/health").then(|| Page::plain(StatusCode::OK, "OK"))
 }
 
-/// Opens an endpoint's socket, if it is to be anywhere; `[::]` is `0.0.0.0` on a host without IPv6.
-///
-/// # Errors
-///
-/// One line that names what was to be served, the address, and the directive that gives another.
-pub async fn bind(what: &str, directive: &str, address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
-    let Some(address) = address else { return Ok(None) };
-    let listener = match TcpListener::bind(address).await {
+/// The sockets that are open, by their addresses.
+#[derive(Default)]
+pub struct Sockets(HashMap<SocketAddr, Arc<TcpListener>>);
+
+impl Sockets {
+    /// Opens what is to be served, each where it says if it is to be anywhere, and closes what is not needed any more, unless
+    /// there is an error. Each comes with the directive that gives another address.
+    ///
+    /// # Errors
+    ///
+    /// One line that names what was to be served, the address, and the directive.
+    pub fn open<const N: usize>(
+        &mut self,
+        places: [(&str, &str, Option<SocketAddr>); N],
+    ) -> Result<[Option<Arc<TcpListener>>; N]> {
+        let mut open = HashMap::new();
+        let mut opened = [const { None }; N];
+        for ((what, directive, address), opened) in places.into_iter().zip(&mut opened) {
+            let Some(address) = address else { continue };
+            let listener = match self.0.get(&address) {
+                Some(listener) if !open.contains_key(&address) => listener.clone(),
+                _ => Arc::new(bind(what, directive, address)?),
+            };
+            open.insert(address, listener.clone());
+            *opened = Some(listener);
+        }
+        self.0 = open;
+        Ok(opened)
+    }
+
+    /// Leaves a socket to whoever serves there: it is closed when that ends.
+    pub fn forget(&mut self, address: Option<SocketAddr>) {
+        if let Some(address) = address {
+            self.0.remove(&address);
+        }
+    }
+}
+
+/// Opens a socket; `[::]` is `0.0.0.0` on a host without IPv6.
+fn bind(what: &str, directive: &str, address: SocketAddr) -> Result<TcpListener> {
+    let listener = match listen(address) {
         Err(error) if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+            listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
         }
         listener => listener,
     };
-    listener.map(Some).map_err(|error| match error.kind() {
+    listener.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
             "cannot serve {what} on {address}: address in use; give `{directive}` another address in the Corefile"
         ),
@@ -89,9 +123,24 @@ pub async fn bind(what: &str, directive: &str, address: Option<SocketAddr>) -> R
     })
 }
 
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    // It sets SO_REUSEADDR, so that a listener may come back while connections of its predecessor linger.
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// An address that is listened at, which may be all of them, as one to connect to.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip().is_unspecified() {
+        true => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        false => address,
+    }
+}
+
 /// Serves the pages that `find` has by their paths, until `shutdown`.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     find: impl Fn(&str) -> Option<Page> + Send + Sync + 'static,
     shutdown: CancellationToken,
 ) {
@@ -172,9 +221,9 @@ pub(crate) mod testing {
     }
 
     /// Opens an endpoint on the loopback interface.
-    pub(crate) async fn open() -> (TcpListener, SocketAddr) {
+    pub(crate) async fn open() -> (Arc<TcpListener>, SocketAddr) {
         let address = "127.0.0.1:0".parse().unwrap();
-        let listener = bind("metrics", "prometheus", Some(address)).await.unwrap().unwrap();
+        let listener = Arc::new(bind("metrics", "prometheus", address).unwrap());
         let address = listener.local_addr().unwrap();
         (listener, address)
     }
@@ -214,7 +263,21 @@ mod tests {
         let expected = format!(
             "cannot serve metrics on {address}: address in use; give `prometheus` another address in the Corefile"
         );
-        let error = bind("metrics", "prometheus", Some(address)).await.unwrap_err();
+        let error = bind("metrics", "prometheus", address).unwrap_err();
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[tokio::test]
+    async fn sockets_stay_open_as_long_as_they_are_needed() {
+        // Below the ports that the kernel hands out, so that no other test comes by them.
+        let [one, other] = [5460, 5461].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let mut sockets = Sockets::default();
+        let mut open = |addresses: [_; 2]| sockets.open(addresses.map(|address| ("metrics", "prometheus", address)));
+        let [first, _] = open([Some(one), Some(other)]).unwrap();
+        let [_, second] = open([None, Some(one)]).unwrap();
+        assert!(Arc::ptr_eq(&first.unwrap(), &second.unwrap()));
+        assert!(bind("metrics", "prometheus", one).is_err());
+        bind("metrics", "prometheus", other).unwrap();
+        assert!(open([Some(one), Some(one)]).is_err(), "two at one address");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
@@ -10,6 +11,7 @@ use dns_userspace::cli::{Arguments, Command, Run};
 use dns_userspace::{run, watch};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
@@ -40,7 +42,9 @@ fn run_to_the_end(options: Run) -> Result<()> {
     let ended = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         cancel_on_signal(&shutdown).context("cannot wait for signals")?;
-        run::run(options, shutdown).await
+        let reload = Arc::new(Notify::new());
+        ask_on_signal(&reload).context("cannot wait for signals")?;
+        run::run(options, shutdown, reload).await
     });
     // What may still be at work is a look-up of the API server's name, which nobody waits for any more.
     runtime.shutdown_background();
@@ -74,5 +78,17 @@ fn cancel_on_signal(shutdown: &CancellationToken) -> io::Result<()> {
             shutdown.cancel();
         });
     }
+    Ok(())
+}
+
+/// Has the Corefile read again on SIGUSR1.
+fn ask_on_signal(reload: &Arc<Notify>) -> io::Result<()> {
+    let mut signal = signal(SignalKind::user_defined1())?;
+    let reload = reload.clone();
+    tokio::spawn(async move {
+        while signal.recv().await.is_some() {
+            reload.notify_one();
+        }
+    });
     Ok(())
 }

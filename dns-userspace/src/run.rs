@@ -6,17 +6,19 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use futures::FutureExt as _;
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource as Limited, Rlimit, getrlimit, setrlimit};
-use tokio::sync::{mpsc, watch as state};
+use tokio::sync::{Notify, mpsc, oneshot, watch as state};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::cli::Run;
 use crate::collect::{AgentMetrics, KernelCollector};
+use crate::corefile::Config;
+use crate::health::HealthMetrics;
 use crate::kernel::hook::AttachMode;
 use crate::kernel::maps::{Counts, Tables};
 use crate::kernel::pins::Pins;
@@ -26,28 +28,52 @@ use crate::manifests::Manifests;
 use crate::metrics;
 use crate::parts::Parts;
 use crate::publish::{KernelSide, Publisher, Update};
-use crate::server::{Context, Journal, Metrics};
+use crate::reload::{ReloadMetrics, Reloader};
+use crate::server::{Context, Fatal, Journal, Metrics, Server, Sockets};
 use crate::settings::Settings;
 use crate::sources::SourceMetrics;
 use crate::watch::{ApiServer, Resource};
-use crate::{corefile, http, server, watch};
+use crate::{corefile, health, http, server, watch};
 
 /// Updates that wait to be put in force; more make their source wait.
 const UPDATES: usize = 1024;
 
-/// Runs the agent until it is told to `stop` and the time of `health`'s `lameduck` is over, or until it cannot go on.
+/// Runs the agent until it is told to `stop` and the time of `health`'s `lameduck` is over, or until it cannot go on. It reads
+/// the Corefile again when it is asked to `reload`.
 ///
 /// # Errors
 ///
 /// What keeps it from starting or from going on, with the way out: one line, or one for each error in the Corefile.
-pub async fn run(options: Run, stop: CancellationToken) -> Result<()> {
-    let config = corefile::load(&options.corefile)?;
-    let settings = Settings::new(&config, &options)?;
-    if let Some(waiting) = config.describe_not_in_force() {
-        warn!("{}: {waiting}", options.corefile.display());
-    }
+pub async fn run(options: Run, stop: CancellationToken, reload: Arc<Notify>) -> Result<()> {
     raise_file_limit();
-    let objects = Objects::open(&options, &settings).await?;
+    let mut config = corefile::load(&options.corefile)?;
+    let mut sockets = AllSockets::default();
+    loop {
+        let agent = run_by(&options, config, &mut sockets, stop.clone(), reload.clone());
+        match Box::pin(agent).await? {
+            Some(changed) => config = changed,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The sockets that stay open when an agent is built anew.
+#[derive(Default)]
+struct AllSockets {
+    dns: Sockets,
+    http: http::Sockets,
+}
+
+/// Runs the agent by a configuration; returns the one by which it is to be built anew, if it is.
+async fn run_by(
+    options: &Run,
+    config: Config,
+    sockets: &mut AllSockets,
+    stop: CancellationToken,
+    reload: Arc<Notify>,
+) -> Result<Option<Config>> {
+    let settings = Settings::new(&config, options)?;
+    let objects = Objects::open(options, &settings).await?;
     let mut registry = metrics::registry();
     let zones = Arc::new(RwLock::new(settings.zone_table()));
     let metrics = Metrics::register(&mut registry);
@@ -57,37 +83,39 @@ pub async fn run(options: Run, stop: CancellationToken) -> Result<()> {
         true => Vec::new(),
         false => server::endpoints(&config, &context)?,
     };
-    let listeners = server::bind(endpoints)?;
-    let scrapes = http::bind("metrics", "prometheus", settings.metrics).await?;
-    let probes = http::bind("readiness", "ready", settings.ready).await?;
-    let health = settings.health.as_ref();
-    let (address, lameduck) = health.map(|health| (health.address, health.lameduck)).unzip();
-    let liveness = http::bind("health", "health", address).await?;
+    let server = Arc::new(Server::new(sockets.dns.open(endpoints)?, context.metrics.clone()));
+    let (address, lameduck) = settings.health.as_ref().map(|it| (it.address, it.lameduck)).unzip();
+    let [scrapes, probes, liveness] = sockets.http.open([
+        ("metrics", "prometheus", settings.metrics),
+        ("readiness", "ready", settings.ready),
+        ("health", "health", address),
+    ])?;
     let shutdown = CancellationToken::new();
     let mut parts = Parts::new(shutdown.clone());
     // The pins are held until every link is detached.
-    let (kernel, _pins) = start_kernel_side(&options, &settings, &mut registry, &mut parts, &shutdown)?.unzip();
+    let (kernel, _pins) = start_kernel_side(options, &settings, &mut registry, &mut parts, &shutdown)?.unzip();
 
     let (synced, is_synced) = state::channel(false);
     let publisher = Publisher {
-        zones: zones.clone(),
+        zones,
         metrics: AgentMetrics::register(&mut registry),
         kernel,
         synced,
     };
     let kinds: Vec<_> = settings.resources.iter().map(|resource| resource.kind).collect();
     let sources = SourceMetrics::register(&mut registry, &kinds);
+    let reloads = ReloadMetrics::register(&mut registry);
+    let healths = HealthMetrics::register(&mut registry);
     let (sender, updates) = mpsc::channel(UPDATES);
     parts.start("publishing", publisher.follow(updates, shutdown.clone()));
-    let following = objects.follow(settings.resources, sender, sources, shutdown.clone());
+    let following = objects.follow(settings.resources.clone(), sender, sources, shutdown.clone());
     parts.start("following the objects", following);
-    parts.start(
-        "following the Corefile",
-        corefile::follow(options.corefile, config, shutdown.clone()),
-    );
     let start = server::await_objects(is_synced.clone(), settings.startup_timeout);
-    let serving = server::serve(listeners, start, context.metrics, shutdown.clone());
-    parts.start("the DNS server", serving.map(Ok));
+    let (serving, told) = (server.clone(), shutdown.clone());
+    parts.start("the DNS server", async move {
+        serving.serve(start, told).await;
+        Ok(())
+    });
     if let Some(listener) = scrapes {
         let serving = http::serve(listener, metrics::page(registry), shutdown.clone());
         parts.start("the server of metrics", serving.map(Ok));
@@ -95,14 +123,42 @@ pub async fn run(options: Run, stop: CancellationToken) -> Result<()> {
     if let Some(listener) = probes {
         // As in CoreDNS: nobody is to send more questions, though those that come are answered.
         let serving = http::serve(listener, http::readiness(is_synced), stop.clone());
+        sockets.http.forget(settings.ready);
         parts.start("the server of readiness", until_both(serving, shutdown.clone()));
     }
     if let Some(listener) = liveness {
         let serving = http::serve(listener, http::health, shutdown.clone());
         parts.start("the server of health", serving.map(Ok));
     }
-    parts.start("waiting for the end", end(stop, lameduck.unwrap_or_default(), shutdown));
-    parts.finish().await
+    if let Some(address) = address {
+        let watching = health::watch(address, healths, shutdown.clone());
+        parts.start("looking at our own health", watching.map(Ok));
+    }
+    parts.start("looking for loops", fail(context.fatal.clone(), shutdown.clone()));
+    parts.start(
+        "waiting for the end",
+        end(stop, lameduck.unwrap_or_default(), shutdown.clone()),
+    );
+    let (changed, next) = oneshot::channel();
+    let reloader = Reloader::new(options.clone(), settings, server, context, reloads);
+    parts.start("following the Corefile", async move {
+        if let Some(config) = reloader.follow(config, reload, shutdown.clone()).await {
+            // Whoever waits for it does so until all parts have ended.
+            let _ = changed.send(config);
+            shutdown.cancel();
+        }
+        Ok(())
+    });
+    parts.finish().await?;
+    Ok(next.await.ok())
+}
+
+/// Fails when a plugin tells why the agent cannot go on.
+async fn fail(fatal: Fatal, shutdown: CancellationToken) -> Result<()> {
+    match shutdown.run_until_cancelled(fatal.wait()).await {
+        Some(reason) => bail!("{reason}"),
+        None => Ok(()),
+    }
 }
 
 /// Goes on until `shutdown`, though the part may end before, but no longer.

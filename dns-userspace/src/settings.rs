@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 use crate::cli::Run;
 use crate::cluster::object::{IMPORT_NAME, Kind};
-use crate::corefile::{self, ApiServer, Config, Health, Kubernetes, Reason, ServerBlock, ZonePlan, is_reverse};
+use crate::corefile::{self, ApiServer, Cache, Config, Health, Keeping, Kubernetes, ServerBlock, ZonePlan, is_reverse};
 use crate::kernel::{self, zones::KernelZone};
 use crate::rules::Options;
 use crate::server::{self, Context, Journal, Metrics, Passage};
@@ -54,6 +54,9 @@ impl Settings {
     /// Fails where the Corefile or the command line asks for what this agent cannot do.
     pub fn new(config: &Config, options: &Run) -> Result<Self> {
         check_served(&options.served)?;
+        if !options.kernel_only {
+            config.check_support()?;
+        }
         let (server, kubernetes) = find_kubernetes(config, &options.corefile)?;
         let plan = corefile::plan(config);
         let zones = zones(&plan);
@@ -79,6 +82,32 @@ impl Settings {
                 .find_map(|server| server.health.clone())
                 .filter(|_| !options.kernel_only),
         })
+    }
+
+    /// Whether an agent that does this has to be built anew to do that: no, where only its server's plugins differ.
+    pub fn is_another(&self, other: &Self) -> bool {
+        let parts = |settings: &Self| {
+            (
+                settings.zones.clone(),
+                settings.zone_options.clone(),
+                settings.resources.clone(),
+                settings.kernel_zones.clone(),
+                settings.api.clone(),
+                settings.kernel_passage(),
+                (settings.metrics, settings.ready, settings.health.clone()),
+            )
+        };
+        parts(self) != parts(other)
+    }
+
+    /// What of the passage matters to the kernel.
+    fn kernel_passage(&self) -> Passage {
+        let Passage { cache, payload_limit } = self.passage.clone();
+        let cache = cache.map(|cache| Cache {
+            keeping: Keeping::default(),
+            ..cache
+        });
+        Passage { cache, payload_limit }
     }
 
     /// An empty table of the zones.
@@ -111,7 +140,10 @@ fn check_served(served: &[IpAddr]) -> Result<()> {
 /// # Errors
 ///
 /// Fails as [`Settings::new`] does.
-pub fn check(config: &Config, corefile: &Path) -> Result<()> {
+pub fn check(config: &Config, corefile: &Path, kernel_only: bool) -> Result<()> {
+    if !kernel_only {
+        config.check_support()?;
+    }
     let (server, kubernetes) = find_kubernetes(config, corefile)?;
     let table = ZoneTable::new(
         zones(&corefile::plan(config)),
@@ -120,7 +152,10 @@ pub fn check(config: &Config, corefile: &Path) -> Result<()> {
     );
     let zones = Arc::new(RwLock::new(table));
     let context = Context::new(zones, Metrics::register(&mut Registry::default()), Journal::to_nobody());
-    server::endpoints(config, &context).map(drop)
+    match kernel_only {
+        true => Ok(()),
+        false => server::endpoints(config, &context).map(drop),
+    }
 }
 
 /// Finds the one server block with `kubernetes`.
@@ -158,12 +193,10 @@ fn check_selectors(kubernetes: &Kubernetes, options: &Run) -> Result<()> {
     }
 }
 
-/// Where others may own names too, nothing is certain but what exists.
 fn zones(plan: &[ZonePlan]) -> Vec<ServedZone> {
     let zone = |plan: &ZonePlan| ServedZone {
         name: plan.zone.clone(),
         reverse: is_reverse(&plan.zone),
-        certain: !plan.verdict.reason().is_some_and(Reason::is_another),
     };
     plan.iter().map(zone).collect()
 }
@@ -252,36 +285,6 @@ mod tests {
         assert_eq!(settings.kernel_zones.len(), 3);
         assert_eq!(settings.metrics, Some("[::]:9153".parse().unwrap()));
         assert_eq!(settings.api, ApiSource::InCluster);
-    }
-
-    #[test]
-    fn trusts_the_objects_as_far_as_the_corefile_lets_them_speak_for_the_zone() {
-        for (from, to, certain) in [
-            ("ttl 7", "ttl 7", true),
-            ("prometheus", "cache 30\n  log\n  prometheus", true),
-            ("ttl 7", "namespaces default", true),
-            ("ttl 7", "zonal", true),
-            ("ttl 7", "fallthrough", true),
-            ("prometheus", "file x\n  prometheus", true),
-            ("ttl 7", "fallthrough\n  }\n  file x {", false),
-            ("prometheus", "hosts\n  prometheus", false),
-            // What the agent acts on is no reason to doubt what it says.
-            ("prometheus", "acl {\n  block type MX\n  }\n  prometheus", true),
-            (
-                "prometheus",
-                "acl {\n  block type MX\n  }\n  hosts\n  prometheus",
-                false,
-            ),
-            ("prometheus", "any\n  dns64\n  bufsize\n  prometheus", true),
-            ("ttl 7", "pods verified\n  }\n  autopath @kubernetes {", true),
-            ("prometheus", "rewrite name a b\n  prometheus", false),
-            // The server caches as it should, so that only the kernel has nothing to say.
-            ("ttl 7", "ttl 60\n }\n  cache 30 {", true),
-            ("forward", "}\nlocal {\n  forward", true),
-        ] {
-            let settings = read(&CLASSIC.replace(from, to), &[]).unwrap();
-            assert_eq!(settings.zones[0].certain, certain, "{to}");
-        }
     }
 
     #[test]

@@ -37,8 +37,6 @@ pub struct ServedZone {
     pub name: Name,
     /// Whether its names stand for addresses.
     pub reverse: bool,
-    /// Whether the objects alone say what is in it. If not, others may own names of it, and nothing is denied.
-    pub certain: bool,
 }
 
 /// What holds in all the zones.
@@ -419,7 +417,6 @@ impl Found<'_> {
                 // Before all is known nothing falls through either: others would deny what there is.
                 Answer::Absent if !self.table.synced() => Content::Failure,
                 Answer::Absent if falls_through() => return Said::FallThrough,
-                Answer::Absent if !self.served.certain => Content::Failure,
                 Answer::Absent => Content::NxDomain,
             },
         };
@@ -458,7 +455,6 @@ pub(crate) mod testing {
         let served = |name: &&str| ServedZone {
             name: Name::parse(name).unwrap(),
             reverse: name.ends_with("arpa"),
-            certain: true,
         };
         let options = ZoneOptions {
             names: INSECURE,
@@ -525,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn denies_nothing_before_all_is_known_and_nothing_that_others_may_own() {
+    fn denies_nothing_before_all_is_known_and_nothing_that_falls_through() {
         let mut table = table(&["cluster.local"]);
         table.options.fallthrough = Fallthrough::All;
         let ask =
@@ -538,8 +534,6 @@ mod tests {
         assert_eq!(ask(&table), ["Records", "FallThrough"]);
         table.options.fallthrough = Fallthrough::None;
         assert_eq!(ask(&table), ["Records", "NxDomain"]);
-        table.zones[0].certain = false;
-        assert_eq!(ask(&table), ["Records", "Failure"]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ const KUBEADM: &str = "\
 ";
 
 #[test]
-fn tells_what_the_kernel_answers_and_what_is_not_in_force() -> Result<()> {
+fn tells_what_the_kernel_answers() -> Result<()> {
     let (status, told, errors) = check("kubeadm", KUBEADM, &[])?;
     assert_eq!((status, errors.as_str()), (0, ""));
     let mut lines = told.lines();
@@ -46,10 +46,23 @@ fn tells_what_the_kernel_answers_and_what_is_not_in_force() -> Result<()> {
             Some(format!("the kernel answers from {zone}.: {expected}").as_str())
         );
     }
-    let waiting = "accepted but not in force yet: errors (kubeadm:2:5)";
-    assert!(lines.clone().any(|line| line == waiting), "{told}");
+    assert_eq!(lines.next(), None);
+    Ok(())
+}
+
+#[test]
+fn what_kxdns_does_not_support_is_coredns_to_serve() -> Result<()> {
+    let corefile = KUBEADM.replace("    loop\n", "    dnssec\n");
+    let (status, _, errors) = check("dnssec", &corefile, &[])?;
+    assert_eq!(status, 1);
     assert!(
-        lines.all(|line| line.starts_with("accepted but not in force yet: ")),
+        errors.starts_with("dnssec:17:5: `dnssec` is not supported by kxdns; "),
+        "{errors}"
+    );
+    let (status, told, errors) = check("dnssec", &corefile, &["--kernel-only"])?;
+    assert_eq!((status, errors.as_str()), (0, ""));
+    assert!(
+        told.contains("cluster.local.: nothing, since `dnssec` at dnssec:17:5 signs answers"),
         "{told}"
     );
     Ok(())

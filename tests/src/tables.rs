@@ -48,7 +48,6 @@ pub fn zone_table(
     let served = plan.iter().map(|plan| ServedZone {
         name: plan.zone.clone(),
         reverse: is_reverse(&plan.zone),
-        certain: true,
     });
     let kernel_zones = zones::choose(&plan, &names);
     let options = ZoneOptions {

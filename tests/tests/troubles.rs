@@ -165,11 +165,11 @@ fn a_foreign_xdp_program_is_named_and_never_replaced() -> Result<()> {
 #[test]
 fn an_agent_that_is_stopped_at_any_time_leaves_nothing_behind() -> Result<()> {
     let stage = Stage::build()?;
-    let corefile = PLAIN_COREFILE.replace("prometheus", "log\n    prometheus");
+    let corefile = PLAIN_COREFILE.replace("prometheus", "reload\n    prometheus");
     stage.node().write(COREFILE, corefile)?;
     for hook in ["tcx", "clsact", "xdp-generic"] {
         for moment in [
-            "not in force yet: log",
+            "Running configuration SHA512",
             "the kernel answers from",
             "served: 10.96.0.10",
             "attached by",

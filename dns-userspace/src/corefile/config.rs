@@ -10,14 +10,15 @@ use super::bufsize;
 use super::cache::{self, Cache};
 use super::directives::{self, Effect, Known};
 use super::dns64::{self, Dns64};
-use super::error::{Error, Problem, Span};
+use super::error::{Error, Errors, Problem, Span};
 use super::errors::{self, ErrorLog};
 use super::forward::{self, Forward};
 use super::kubernetes::{self, Kubernetes, Pods};
 use super::lexer::Word;
 use super::log::{self, Log};
 use super::parser::{Block, Statement};
-use super::report::{NotInForce, Report};
+use super::reload::{self, Reload};
+use super::report::Report;
 use super::web::{self, Health};
 use super::zones::read_key;
 use crate::name::Name;
@@ -27,20 +28,25 @@ use crate::name::Name;
 pub struct Config {
     /// The server blocks, in the order of the file; at least one.
     pub servers: Vec<ServerBlock>,
-    /// What stands in the file and is understood, but not acted on.
-    pub not_in_force: Vec<NotInForce>,
+    /// What kxdns does not support of what stands in the file: an error for who serves by it.
+    pub unsupported: Vec<Error>,
+    /// The SHA-512 of what the file says, comments and layout aside, in hexadecimal.
+    pub digest: String,
 }
 
 impl Config {
-    /// One line that lists what is not in force, each name once; `None` if everything is.
-    pub fn describe_not_in_force(&self) -> Option<String> {
-        let mut names: Vec<&str> = Vec::new();
-        for waiting in &self.not_in_force {
-            if !names.contains(&waiting.name.as_str()) {
-                names.push(&waiting.name);
-            }
-        }
-        (!names.is_empty()).then(|| format!("accepted but not in force yet: {}", names.join(", ")))
+    /// Checks that kxdns supports all of it.
+    ///
+    /// # Errors
+    ///
+    /// One for each directive and option that it does not.
+    pub fn check_support(&self) -> Result<(), Errors> {
+        Errors::check(self.unsupported.clone())
+    }
+
+    /// The `reload` of the first block that has one.
+    pub fn reload(&self) -> Option<&Reload> {
+        self.servers.iter().find_map(|server| server.reload.as_ref())
     }
 }
 
@@ -61,7 +67,7 @@ pub struct ServerBlock {
     pub log: Vec<Log>,
     /// `acl`, in the order of the file.
     pub acl: Vec<Acl>,
-    /// `autopath`, unless it has no effect.
+    /// `autopath`.
     pub autopath: Option<Autopath>,
     /// `bufsize`, in bytes.
     pub bufsize: Option<u16>,
@@ -71,6 +77,8 @@ pub struct ServerBlock {
     pub dns64: Option<Dns64>,
     /// Where `prometheus` serves `/metrics`; `[::]` stands for all addresses of both families.
     pub prometheus: Option<SocketAddr>,
+    /// `reload`.
+    pub reload: Option<Reload>,
     /// `health`.
     pub health: Option<Health>,
     /// Where `ready` serves `/ready`; `[::]` stands for all addresses of both families.
@@ -113,13 +121,6 @@ pub struct Directive {
     pub span: Span,
 }
 
-impl Directive {
-    /// Whether kxdns acts on it.
-    pub(super) fn is_in_force(&self) -> bool {
-        directives::find(self.name).is_some_and(|known| known.in_force)
-    }
-}
-
 /// Reads the server blocks of a Corefile.
 pub(super) fn read(file: &Arc<Path>, blocks: &[Block], report: &mut Report) -> Vec<ServerBlock> {
     if blocks.is_empty() {
@@ -152,7 +153,7 @@ fn read_block(block: &Block, report: &mut Report) -> ServerBlock {
             span: statement.name.span.clone(),
         });
     }
-    check_autopath(&mut server, report);
+    check_autopath(&mut server);
     server
 }
 
@@ -186,8 +187,8 @@ fn check_directive(known: &Known, statement: &Statement, before: &[Statement], r
         shape.check(statement, report);
     }
     match known.shape {
-        Some(shape) if known.in_force => shape.list_waiting(statement, report),
-        _ => report.wait(text.clone(), span),
+        Some(shape) if known.in_force => shape.refuse_options(statement, report),
+        _ => report.refuse(text, span),
     }
 }
 
@@ -205,6 +206,7 @@ fn read_directive(server: &mut ServerBlock, statement: &Statement, report: &mut 
         "health" => server.health = Some(web::read_health(statement, report)),
         "kubernetes" => server.kubernetes = Some(kubernetes::read(statement, &server.zones(), report)),
         "prometheus" => server.prometheus = Some(web::read_prometheus(statement, report)),
+        "reload" => server.reload = reload::read(statement, report),
         "ready" => server.ready = Some(web::read_ready(statement, report)),
         _ => {}
     }
@@ -235,15 +237,15 @@ fn read_address(word: &Word) -> Result<IpAddr, Error> {
         .map_err(|_| word.unexpected("an IP address (kxdns does not bind by the name of an interface)"))
 }
 
-/// Takes `autopath @kubernetes` out where it has no effect. As in CoreDNS, that needs a `kubernetes` of the same block that
-/// knows the Pods.
-fn check_autopath(server: &mut ServerBlock, report: &mut Report) {
+/// Notes where `autopath @kubernetes` has no effect. As in CoreDNS, it needs a `kubernetes` of the same block that knows the
+/// Pods.
+fn check_autopath(server: &mut ServerBlock) {
     let knows_pods = server.kubernetes.as_ref().is_some_and(|it| it.pods == Pods::Verified);
-    let asks_pods = |autopath: &mut Autopath| autopath.source == PathSource::Pods;
-    if !knows_pods && server.autopath.take_if(asks_pods).is_some() {
+    let Some(autopath) = &mut server.autopath else { return };
+    if autopath.source == PathSource::Pods && !knows_pods {
+        autopath.source = PathSource::Nothing;
         for directive in server.directives.iter_mut().filter(|it| it.name == "autopath") {
             directive.effect = Effect::LeavesAlone;
-            report.wait("autopath without `pods verified`".to_owned(), &directive.span);
         }
     }
 }

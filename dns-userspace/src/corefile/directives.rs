@@ -1,7 +1,7 @@
 //! The directives of CoreDNS 1.14: which of them kxdns acts on, and what each may do to a cluster's answers.
 
 use super::shape::{Count, Shape, option};
-use super::{acl, autopath, bufsize, cache, dns64, errors, forward, kubernetes, log, web};
+use super::{acl, autopath, bufsize, cache, dns64, errors, forward, kubernetes, log, reload, web};
 
 /// What a directive may do to the answers of the `kubernetes` directive in the same server block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ const DIRECTIVES: &[Known] = {
         known("https3", LeavesAlone),
         known("timeouts", LeavesAlone),
         known("multisocket", LeavesAlone),
-        known("reload", LeavesAlone).shaped(&RELOAD),
+        known("reload", LeavesAlone).shaped(&reload::SHAPE).in_force(),
         // It answers an EDNS option, and the kernel passes whatever carries one.
         known("nsid", LeavesAlone),
         // The kernel is given no longer answers than it allows.
@@ -150,11 +150,6 @@ const LOADBALANCE: Shape = Shape {
 
 const LOOP: Shape = Shape {
     arguments: Count::NONE,
-    options: &[],
-};
-
-const RELOAD: Shape = Shape {
-    arguments: Count::between(0, 2),
     options: &[],
 };
 

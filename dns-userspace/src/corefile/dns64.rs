@@ -51,7 +51,7 @@ mod tests {
     fn read(directive: &str) -> Result<Dns64, String> {
         let config = parse("Corefile".as_ref(), &format!(".:53 {{\n{directive}\n}}"));
         let mut config = config.map_err(|errors| errors.to_string())?;
-        assert_eq!(config.describe_not_in_force(), None);
+        config.check_support().unwrap();
         Ok(config.servers.remove(0).dns64.unwrap())
     }
 

@@ -145,9 +145,10 @@ impl Fallthrough {
 pub(super) const SHAPE: Shape = Shape {
     arguments: Count::ANY,
     options: &[
-        option("apiserver_burst", Count::ONE),
-        option("apiserver_max_inflight", Count::ONE),
-        option("apiserver_qps", Count::ONE),
+        // Whatever they allow is more than one list and one watch of each kind.
+        option("apiserver_burst", Count::ONE).in_force(),
+        option("apiserver_max_inflight", Count::ONE).in_force(),
+        option("apiserver_qps", Count::ONE).in_force(),
         option("endpoint", Count::ONE).in_force(),
         option("endpoint_pod_names", Count::NONE).in_force(),
         option("fallthrough", Count::ANY).in_force(),

@@ -35,6 +35,7 @@ mod network;
 mod number;
 mod parser;
 mod plan;
+mod reload;
 mod report;
 mod shape;
 mod web;
@@ -53,14 +54,14 @@ pub use duration::describe_duration;
 pub use error::{Error, Errors, Problem, Span};
 pub use errors::{Consolidate, ErrorLevel, ErrorLog};
 pub use explain::{Explanation, explain};
-pub use follow::follow;
+pub use follow::{Follower, Noticed};
 pub use forward::{
     Forward, HealthCheck, Policy, Server, Tls, Transport as UpstreamTransport, Upstream, parse_nameservers,
 };
 pub use kubernetes::{ApiServer, Fallthrough, Kubernetes, Pods, TlsFiles, soa_ttl};
 pub use log::{Class, Log};
 pub use plan::{Reason, Verdict, ZonePlan, plan};
-pub use report::NotInForce;
+pub use reload::Reload;
 pub use web::Health;
 pub use zones::{is_reverse, route};
 
@@ -96,8 +97,13 @@ fn parse_in(file: &Path, text: &str, environment: Environment<'_>) -> Result<Con
     let blocks = parser::parse(&file.into(), text, environment)?;
     let mut report = Report::default();
     let servers = config::read(&file.into(), &blocks, &mut report);
-    let not_in_force = report.finish()?;
-    Ok(Config { servers, not_in_force })
+    let unsupported = report.finish()?;
+    let digest = parser::digest(&blocks);
+    Ok(Config {
+        servers,
+        unsupported,
+        digest,
+    })
 }
 
 #[cfg(test)]

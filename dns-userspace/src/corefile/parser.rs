@@ -5,8 +5,11 @@
 //! line and, in braces that open on that line, its options. What a statement means is not known here.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+
+use ring::digest::{Context, SHA512};
 
 use super::cursor::Cursor;
 use super::error::{Error, Errors, Problem, Span};
@@ -299,6 +302,37 @@ impl<'a> Parser<'a> {
     pub(super) fn note(&mut self, span: &Span, problem: Problem) {
         self.errors.push(span.error(problem));
     }
+}
+
+/// The SHA-512 of what the blocks say, in hexadecimal: of their words, wherever those stand.
+pub(super) fn digest(blocks: &[Block]) -> String {
+    let mut context = Context::new(&SHA512);
+    for block in blocks {
+        block.keys.iter().for_each(|key| add_word(&mut context, key));
+        add_statements(&mut context, &block.statements);
+    }
+    let mut text = String::with_capacity(128);
+    for byte in context.finish().as_ref() {
+        // A string takes whatever is written to it.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn add_statements(context: &mut Context, statements: &[Statement]) {
+    context.update(b"{");
+    for statement in statements {
+        add_word(context, &statement.name);
+        statement.arguments.iter().for_each(|word| add_word(context, word));
+        add_statements(context, statement.options());
+    }
+    context.update(b"}");
+}
+
+/// Adds a word with its length, so that no two texts look alike.
+fn add_word(context: &mut Context, word: &Word) {
+    context.update(&(word.text.len() as u64).to_be_bytes());
+    context.update(word.text.as_bytes());
 }
 
 #[cfg(test)]

@@ -107,18 +107,6 @@ impl fmt::Display for Verdict {
     }
 }
 
-impl Reason {
-    /// Whether somebody whom the agent does not ask may own names of the zone or change what is said of them. Then the agent
-    /// cannot say what does not exist, any more than the kernel can.
-    pub fn is_another(&self) -> bool {
-        match self {
-            Self::Directive(directive) => !directive.is_in_force(),
-            Self::Unreachable { .. } => true,
-            _ => false,
-        }
-    }
-}
-
 /// Says what the kernel may answer, zone by zone, for all the zones that `kubernetes` serves.
 pub fn plan(config: &Config) -> Vec<ZonePlan> {
     let mut plans = Vec::new();
@@ -214,13 +202,9 @@ fn find_next(server: &ServerBlock, falls_through: bool) -> Option<Reason> {
     find_directive(server, is_asked).or(falls_through.then_some(Reason::Fallthrough))
 }
 
-/// The first directive of which this holds, those first that are not in force: what these would do is not done by the agent
-/// either.
+/// The first directive of which this holds.
 fn find_directive(server: &ServerBlock, holds: impl Fn(&&Directive) -> bool) -> Option<Reason> {
-    let mut found = server.directives.iter().filter(holds);
-    let first = found.next()?;
-    let mut all = std::iter::once(first).chain(found);
-    let directive = all.find(|directive| !directive.is_in_force()).unwrap_or(first);
+    let directive = server.directives.iter().find(holds)?;
     Some(Reason::Directive(directive.clone()))
 }
 

@@ -1,29 +1,12 @@
-//! What reading a configuration finds on its way: errors, and what is accepted without being in force.
-
-use std::fmt;
+//! What reading a configuration finds on its way: errors, and what kxdns does not support.
 
 use super::error::{Error, Errors, Problem, Span};
-
-/// A directive, or an option of one, that is understood but that kxdns does not act on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotInForce {
-    /// The directive, and the option after a space, such as `cache` or `forward max_fails`.
-    pub name: String,
-    /// Where it stands.
-    pub span: Span,
-}
-
-impl fmt::Display for NotInForce {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name, self.span)
-    }
-}
 
 /// Gathers findings, so that reading can go on after an error.
 #[derive(Default)]
 pub(super) struct Report {
     errors: Vec<Error>,
-    not_in_force: Vec<NotInForce>,
+    unsupported: Vec<Error>,
 }
 
 impl Report {
@@ -37,17 +20,17 @@ impl Report {
         result.map_err(|error| self.errors.push(error)).ok()
     }
 
-    /// Adds something that is not in force.
-    pub(super) fn wait(&mut self, name: String, span: &Span) {
-        self.not_in_force.push(NotInForce {
-            name,
-            span: span.clone(),
-        });
+    /// Adds a directive, or an option of one after a space, that CoreDNS has and kxdns has not.
+    pub(super) fn refuse(&mut self, name: &str, span: &Span) {
+        let what = format!("`{name}`");
+        let way_out = "remove it, or leave serving to CoreDNS and run with --kernel-only";
+        self.unsupported
+            .push(span.error(Problem::NotSupported { what, way_out }));
     }
 
-    /// Hands over what is not in force, if there was no error.
-    pub(super) fn finish(self) -> Result<Vec<NotInForce>, Errors> {
+    /// Hands over what is not supported, if there was no error.
+    pub(super) fn finish(self) -> Result<Vec<Error>, Errors> {
         Errors::check(self.errors)?;
-        Ok(self.not_in_force)
+        Ok(self.unsupported)
     }
 }

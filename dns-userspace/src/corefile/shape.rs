@@ -51,7 +51,7 @@ pub(super) struct OptionShape {
     repeats: bool,
 }
 
-/// An option that kxdns does not act on yet.
+/// An option that kxdns does not support.
 pub(super) const fn option(name: &'static str, arguments: Count) -> OptionShape {
     OptionShape {
         name,
@@ -96,12 +96,12 @@ impl Shape {
         }
     }
 
-    /// Lists the options that are given but not in force.
-    pub(super) fn list_waiting(&self, statement: &Statement, report: &mut Report) {
+    /// Refuses the options that kxdns does not support.
+    pub(super) fn refuse_options(&self, statement: &Statement, report: &mut Report) {
         for option in statement.options() {
             if self.find(option).is_some_and(|shape| !shape.in_force) {
-                report.wait(
-                    format!("{} {}", statement.name.text, option.name.text),
+                report.refuse(
+                    &format!("{} {}", statement.name.text, option.name.text),
                     &option.name.span,
                 );
             }

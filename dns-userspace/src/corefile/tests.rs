@@ -123,22 +123,14 @@ fn accepts_the_classic_corefile() {
         panic!("{server:?}")
     };
     assert!(matches!(&forward.to[..], [Upstream::File(path, _)] if path == Path::new("/etc/resolv.conf")));
-    assert_eq!(
-        config.describe_not_in_force().as_deref(),
-        Some("accepted but not in force yet: log, errors, loop, reload")
-    );
+    config.check_support().unwrap();
     assert_eq!(verdicts(&config), CUSTOMARY);
 }
 
 #[test]
 fn accepts_the_corefile_of_kubeadm() {
     let config = read(KUBEADM).unwrap();
-    assert_eq!(
-        config.describe_not_in_force().as_deref(),
-        Some("accepted but not in force yet: errors, loop, reload")
-    );
-    let waiting = config.not_in_force.iter().find(|waiting| waiting.name == "errors");
-    assert_eq!(waiting.unwrap().to_string(), "errors (Corefile:2:5)");
+    config.check_support().unwrap();
     assert_eq!(verdicts(&config), CUSTOMARY);
 }
 
@@ -334,7 +326,7 @@ fn refuses_what_is_wrong_with_a_directive() {
             ("loop x", "Corefile:2:1: `loop` takes no argument, found 1"),
             ("loop {\nx\n}", "Corefile:2:1: `loop` takes no options in braces"),
             (
-                "reload 1s 2s 3s",
+                "reload 3s 2s 3s",
                 "Corefile:2:1: `reload` takes at most 2 arguments, found 3",
             ),
             (
@@ -713,7 +705,61 @@ fn refuses_what_is_wrong_with_forward() {
 }
 
 #[test]
-fn a_configuration_in_force_as_a_whole_needs_no_warning() {
-    let config = read(". {\n kubernetes cluster.local {\n ttl 30\n }\n forward . 8.8.8.8\n prometheus\n}").unwrap();
-    assert_eq!(config.describe_not_in_force(), None);
+fn what_is_not_supported_is_an_error_for_who_serves() {
+    let config = read(". {\n dnssec\n loadbalance {\n  prefer 10.0.0.0/8\n }\n metadata\n}").unwrap();
+    let errors = config.check_support().unwrap_err().to_string();
+    let way_out = "is not supported by kxdns; remove it, or leave serving to CoreDNS and run with --kernel-only";
+    let expected = [
+        format!("Corefile:2:2: `dnssec` {way_out}"),
+        format!("Corefile:4:3: `loadbalance prefer` {way_out}"),
+        format!("Corefile:6:2: `metadata` {way_out}"),
+    ];
+    assert_eq!(errors, expected.join("\n"));
+}
+
+#[test]
+fn a_digest_is_of_words_and_not_of_their_places() {
+    let digest = |text: &str| read(text).unwrap().digest;
+    let first = digest(". {\n log\n errors\n}");
+    assert_eq!(first.len(), 128);
+    assert_eq!(digest("# more\n. {\n\n  log # each\n errors\n}\n"), first);
+    for other in [
+        ". {\n errors\n log\n}",
+        ". {\n log\n}",
+        "a {\n log\n errors\n}",
+        ". {\n log errors\n}",
+    ] {
+        assert_ne!(digest(other), first, "{other}");
+    }
+}
+
+#[test]
+fn reads_how_often_the_file_is_looked_at() {
+    let read = |text: &str| read_server(text).reload.unwrap();
+    for (text, interval, jitter) in [
+        ("reload", 30, 15),
+        ("reload 10s", 10, 5),
+        ("reload 10s 2s", 10, 2),
+        ("reload 2s 0s", 2, 0),
+    ] {
+        let reload = read(text);
+        assert_eq!(
+            (reload.interval.as_secs(), reload.jitter.as_secs()),
+            (interval, jitter),
+            "{text}"
+        );
+    }
+    assert_errors(
+        &[
+            (
+                "reload 1s",
+                "Corefile:2:8: expected an interval of at least `2s`, found `1s`",
+            ),
+            (
+                "reload 30s 1ms",
+                "Corefile:2:12: expected a jitter of `0s`, or of at least `1s`, found `1ms`",
+            ),
+        ],
+        |text| format!(". {{\n{text}\n}}"),
+    );
 }

@@ -21,12 +21,6 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Lets the plugins begin what they do beside.
-    pub(super) fn start(&self, address: SocketAddr) {
-        let blocks = self.blocks.iter().flat_map(|(_, block)| &block.plugins);
-        blocks.for_each(|plugin| plugin.start(address));
-    }
-
     /// One that answers from the cluster's zones alone.
     pub(super) fn of_zones(zones: SharedZoneTable) -> Self {
         let plugins = vec![plugin::kubernetes(zones)];
@@ -45,7 +39,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    fn new(plugins: Vec<Box<dyn Plugin>>) -> Self {
+    pub(super) fn new(plugins: Vec<Box<dyn Plugin>>) -> Self {
         Self {
             payload_limit: plugins.iter().filter_map(|plugin| plugin.payload_limit()).min(),
             plugins,

@@ -35,7 +35,7 @@ pub enum Held {
 }
 
 /// What replies go through on their way to clients.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Passage {
     /// The cache.
     pub cache: Option<Cache>,

@@ -56,6 +56,16 @@ impl Journal {
         Ok(Self { lines, lost })
     }
 
+    /// Writes a line of information, some time.
+    pub fn info(&self, text: &str) {
+        self.write(Level::Info, text);
+    }
+
+    /// Writes a line about an error, some time.
+    pub fn error(&self, text: &str) {
+        self.write(Level::Error, text);
+    }
+
     /// Writes a line, some time.
     pub(super) fn write(&self, level: Level, text: &str) {
         let level = match level {

@@ -11,6 +11,7 @@ use crate::metrics::ServerMetrics;
 pub struct Metrics {
     pub(super) server: ServerMetrics,
     lost_lines: Counter,
+    pub(super) panics: Counter,
     pub(super) dns: DnsMetrics,
     pub(super) acl: AclMetrics,
     pub(super) autopath: AutopathMetrics,
@@ -28,8 +29,11 @@ impl Metrics {
             "Lines of log and errors that were lost, since whoever reads them was too slow",
             lost_lines.clone(),
         );
+        let panics = Counter::default();
+        registry.register("coredns_panics", "Queries that ended in a panic", panics.clone());
         Self {
             lost_lines,
+            panics,
             server: ServerMetrics::register(registry),
             dns: DnsMetrics::register(registry),
             acl: AclMetrics::register(registry),

@@ -27,6 +27,7 @@ mod slots;
 mod tcp;
 mod udp;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ use tracing::{info, warn};
 pub use endpoints::{Endpoint, endpoints};
 pub use holding::{Held, Passage, hold};
 pub use journal::Journal;
-pub use listen::{Listener, bind};
+pub use listen::{Listener, Sockets};
 pub use message::rewrite;
 pub use metrics::Metrics;
 pub use plugin::Fatal;
@@ -53,6 +54,9 @@ use slots::Slots;
 
 /// How long queries in progress may take to finish after shutdown was asked for.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Queries that may wait for upstreams at a time; further ones are refused.
+const MAX_WAITING: usize = 10_000;
 
 /// How often is told that the start waits.
 const TELLING: Duration = Duration::from_secs(1);
@@ -79,7 +83,7 @@ impl Context {
             metrics,
             journal,
             fatal: Fatal::default(),
-            slots: Slots::default(),
+            slots: Slots::new(MAX_WAITING),
         }
     }
 }
@@ -117,32 +121,84 @@ pub fn reply_to(message: &[u8], transport: Transport, zones: &SharedZoneTable) -
     }
 }
 
-/// Answers where these listen, once `start` has come to pass, until `shutdown`; then finishes what is in progress, within five
-/// seconds.
-pub async fn serve(
-    listeners: Vec<(Listener, Endpoint)>,
-    start: impl Future<Output = ()>,
+/// A DNS server: where it listens, and who answers there at the time.
+pub struct Server {
+    places: Vec<Place>,
     metrics: Metrics,
-    shutdown: CancellationToken,
-) {
-    // Who listens nowhere waits for nothing.
-    if !listeners.is_empty() && shutdown.run_until_cancelled(start).await.is_none() {
-        return;
+}
+
+struct Place {
+    listener: Listener,
+    responder: watch::Sender<Arc<Responder>>,
+}
+
+impl Server {
+    /// A server that answers where these listen.
+    pub fn new(listeners: Vec<(Listener, Endpoint)>, metrics: Metrics) -> Self {
+        let place = |(listener, endpoint): (Listener, Endpoint)| Place {
+            responder: watch::Sender::new(Arc::new(Responder::new(listener.address, endpoint, metrics.clone()))),
+            listener,
+        };
+        Self {
+            places: listeners.into_iter().map(place).collect(),
+            metrics,
+        }
     }
-    let tasks = TaskTracker::new();
-    for (Listener { address, udp, tcp }, endpoint) in listeners {
-        endpoint.start(address);
-        let responder = Arc::new(Responder::new(address, endpoint, metrics.clone()));
-        tasks.spawn(udp::serve(udp, responder.clone(), tasks.clone(), shutdown.clone()));
-        tasks.spawn(tcp::serve(tcp, responder, tasks.clone(), shutdown.clone()));
+
+    /// Lets these answer from now on, at the same addresses; queries in progress go on by what was in force. False, and nothing
+    /// is changed, if the addresses are others.
+    pub fn replace(&self, endpoints: Vec<(SocketAddr, Endpoint)>) -> bool {
+        let old = self.places.iter().map(|place| place.listener.address);
+        if !old.eq(endpoints.iter().map(|(address, _)| *address)) {
+            return false;
+        }
+        for (place, (address, endpoint)) in self.places.iter().zip(endpoints) {
+            let responder = Responder::new(address, endpoint, self.metrics.clone());
+            responder.start(address);
+            place.responder.send_replace(Arc::new(responder));
+        }
+        true
     }
-    shutdown.cancelled().await;
-    tasks.close();
-    if timeout(GRACE, tasks.wait()).await.is_err() {
-        warn!(
-            "{} DNS queries and connections did not finish within {GRACE:?}",
-            tasks.len()
-        );
+
+    /// Checks that the addresses of these can be listened at, those where it listens already aside.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sockets::open`].
+    pub fn check_addresses(&self, endpoints: &[(SocketAddr, Endpoint)]) -> anyhow::Result<()> {
+        let listeners = self.places.iter().map(|place| place.listener.clone());
+        let mut sockets = Sockets::of(listeners.collect());
+        sockets.open(endpoints.to_vec()).map(drop)
+    }
+
+    /// Answers, once `start` has come to pass, until `shutdown`; then finishes what is in progress, within five seconds.
+    pub async fn serve(&self, start: impl Future<Output = ()>, shutdown: CancellationToken) {
+        // Who listens nowhere waits for nothing.
+        if !self.places.is_empty() && shutdown.run_until_cancelled(start).await.is_none() {
+            return;
+        }
+        let tasks = TaskTracker::new();
+        for Place { listener, responder } in &self.places {
+            responder.borrow().start(listener.address);
+            for udp in &listener.udp {
+                tasks.spawn(udp::serve(
+                    udp.clone(),
+                    responder.subscribe(),
+                    tasks.clone(),
+                    shutdown.clone(),
+                ));
+            }
+            let tcp = listener.tcp.clone();
+            tasks.spawn(tcp::serve(tcp, responder.subscribe(), tasks.clone(), shutdown.clone()));
+        }
+        shutdown.cancelled().await;
+        tasks.close();
+        if timeout(GRACE, tasks.wait()).await.is_err() {
+            warn!(
+                "{} DNS queries and connections did not finish within {GRACE:?}",
+                tasks.len()
+            );
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use domain::base::iana::{OptRcode, Rtype};
+use tracing::warn;
 
 use super::Context;
 use super::endpoints::Block;
@@ -32,7 +33,7 @@ use super::message::Message;
 use super::query::Query;
 use super::reader::WireName;
 use super::respond::Responder;
-use crate::corefile::ServerBlock;
+use crate::corefile::{PathSource, ServerBlock};
 use crate::name::Name;
 use crate::zone::SharedZoneTable;
 
@@ -139,7 +140,13 @@ pub(super) fn build(block: &ServerBlock, site: &Site, context: &Context) -> Resu
         plugins.push(Box::new(loadbalance::LoadBalance));
     }
     if let Some(autopath) = &block.autopath {
-        plugins.push(Box::new(autopath::Completing::new(autopath, site, context)?));
+        match autopath.source {
+            PathSource::Nothing => warn!(
+                "{}: `autopath @kubernetes` has no effect without `pods verified`",
+                autopath.span
+            ),
+            _ => plugins.push(Box::new(autopath::Completing::new(autopath, site, context)?)),
+        }
     }
     if !block.acl.is_empty() {
         plugins.push(Box::new(acl::AccessControl::new(

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 
 use domain::base::iana::{Opcode, OptRcode, Rcode, Rtype};
 use domain::base::{Header, HeaderCounts};
-use rand::seq::SliceRandom as _;
 
 use super::edns;
 use super::message::{MAX_LEN, Message, Question, Record};
@@ -216,16 +215,6 @@ fn rejection_header(query: Header) -> Header {
     header
 }
 
-/// Puts the addresses of each section into random order, behind all other records.
-pub(super) fn shuffle(reply: &mut Message) {
-    for section in reply.sections_mut() {
-        let is_address = |record: &Record| matches!(record.data.rtype, Rtype::A | Rtype::AAAA);
-        section.sort_by_key(is_address);
-        let start = section.partition_point(|record| !is_address(record));
-        section[start..].shuffle(&mut rand::rng());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use domain::base::{Message as Reading, ParsedName};
@@ -390,29 +379,6 @@ mod tests {
                 "{content:?}"
             );
         }
-    }
-
-    #[test]
-    fn puts_addresses_behind_other_records_in_random_order() {
-        let data = |last| RuleData::A([10, 0, 0, last].into());
-        let content = records(
-            [
-                vec![data(1)],
-                vec![RuleData::Cname("x".into())],
-                (2..20).map(data).collect(),
-            ]
-            .concat(),
-        );
-        let query = query("a.cluster.local", 1);
-        let query = Query::read(&query, UDP).unwrap();
-        let mut orders = std::collections::HashSet::new();
-        for _ in 0..20 {
-            let mut reply = reply(&query, &content, 30);
-            shuffle(&mut reply);
-            assert_eq!(reply.answer[0].data.rtype, Rtype::CNAME);
-            orders.insert(format!("{:?}", reply.answer));
-        }
-        assert!(orders.len() > 10);
     }
 
     #[test]

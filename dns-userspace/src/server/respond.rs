@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use domain::base::iana::OptRcode;
+use futures::FutureExt as _;
 
 use super::endpoints::{Block, Endpoint, label};
 use super::message::Message;
@@ -58,6 +60,12 @@ impl Responder {
             dropped: metrics.dns.recorder(&label(address), DROPPED),
             metrics,
         }
+    }
+
+    /// Lets the plugins begin what they do beside.
+    pub(super) fn start(&self, address: SocketAddr) {
+        let blocks = self.blocks.iter().flat_map(|(_, block)| &block.plugins);
+        blocks.for_each(|plugin| plugin.start(address));
     }
 
     /// Decides what to do about a message, and does it where nobody has to be waited for.
@@ -136,7 +144,12 @@ impl Responder {
 
     async fn ask_block(self: &Arc<Self>, block: Option<&Arc<Block>>, query: &Query) -> Outcome {
         if let Some(block) = block {
-            return Next::all(block, self).serve(query).await;
+            let serving = async { Next::all(block, self).serve(query).await };
+            // A query that finds a mistake of ours is not to take the others with it.
+            return AssertUnwindSafe(serving).catch_unwind().await.unwrap_or_else(|_| {
+                self.metrics.panics.inc();
+                Outcome::failure(OptRcode::SERVFAIL, "panic")
+            });
         }
         let rcode = OptRcode::REFUSED;
         let refusal = reply::status(query, rcode);
@@ -158,5 +171,35 @@ impl Responder {
     fn count(&self, source: &'static str, reply: Vec<u8>) -> Vec<u8> {
         self.metrics.server.count(source, &reply);
         reply
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plugin::{Plugin, Serving as PluginServing};
+    use super::super::testing::*;
+    use super::*;
+
+    struct Mistaken;
+
+    impl Plugin for Mistaken {
+        fn serve<'a>(&'a self, _: &'a Query, _: Next<'a>) -> PluginServing<'a> {
+            panic!("a mistake")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_its_query_alone() {
+        let endpoint = Endpoint {
+            blocks: vec![(Name::root(), Arc::new(Block::new(vec![Box::new(Mistaken)])))],
+            any_class: false,
+        };
+        let metrics = context().metrics;
+        let responder = Arc::new(Responder::new(UDP.address, endpoint, metrics.clone()));
+        for count in 1..3 {
+            let reply = responder.respond(&query("a", 1), UDP).await.unwrap();
+            assert_eq!(reply[3] & 0xf, 2);
+            assert_eq!(metrics.panics.get(), count);
+        }
     }
 }

@@ -1,14 +1,11 @@
-//! Room for queries that wait for upstreams: bounded in all, and shared fairly.
+//! Room for queries that wait for upstreams, and for connections: bounded in all, and shared fairly.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
 
-/// Queries that may wait at a time; further ones are refused.
-pub(super) const MAX_WAITING: usize = 10_000;
-
-/// Room for queries that wait, wherever they came in.
+/// Room for what clients have going on.
 ///
 /// A client may take as much as it leaves free (dynamic thresholds, as in the buffers of switches): alone up to half of the
 /// room, and less the more others take, so that whoever comes later finds some.
@@ -20,23 +17,22 @@ struct Taken {
     by_client: HashMap<IpAddr, usize>,
 }
 
-/// Room that a query takes, until it is dropped.
+/// Room that is taken, until it is dropped.
 pub(super) struct Slot {
     slots: Slots,
     client: IpAddr,
 }
 
-impl Default for Slots {
-    fn default() -> Self {
+impl Slots {
+    /// Room for so much.
+    pub(super) fn new(free: usize) -> Self {
         Self(Arc::new(Mutex::new(Taken {
-            free: MAX_WAITING,
+            free,
             by_client: HashMap::new(),
         })))
     }
-}
 
-impl Slots {
-    /// Takes room for a client's query, if it may have any.
+    /// Takes room for a client, if it may have any.
     pub(super) fn take(&self, client: IpAddr) -> Option<Slot> {
         let mut taken = self.lock();
         let own = taken.by_client.get(&client).copied().unwrap_or(0);
@@ -79,21 +75,21 @@ mod tests {
 
     #[test]
     fn a_client_alone_takes_half_and_leaves_room_for_others() {
-        let slots = Slots::default();
+        let slots = Slots::new(1000);
         let first: Vec<_> = std::iter::from_fn(|| slots.take(client(1))).collect();
-        assert_eq!(first.len(), MAX_WAITING / 2);
+        assert_eq!(first.len(), 500);
         let second: Vec<_> = std::iter::from_fn(|| slots.take(client(2))).collect();
-        assert_eq!(second.len(), MAX_WAITING / 4);
+        assert_eq!(second.len(), 250);
         assert!(slots.take(client(1)).is_none());
         assert!(slots.take(client(3)).is_some());
     }
 
     #[test]
     fn what_is_given_back_is_free_again() {
-        let slots = Slots::default();
+        let slots = Slots::new(1000);
         let all = |last| std::iter::from_fn(|| slots.take(client(last))).collect::<Vec<_>>();
         drop(all(1));
-        assert_eq!(all(2).len(), MAX_WAITING / 2);
+        assert_eq!(all(2).len(), 500);
         assert!(slots.lock().by_client.is_empty());
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tokio_util::sync::CancellationToken;
@@ -19,9 +19,10 @@ use tracing::warn;
 
 use super::query::{Client, Transport};
 use super::respond::Responder;
+use super::slots::Slots;
 
 /// Connections that one listener serves at a time; further ones wait in its backlog.
-const MAX_CONNECTIONS: usize = 1000;
+const MAX_CONNECTIONS: usize = 4096;
 
 /// How long a new connection may take to ask its first query.
 const FIRST_QUERY: Duration = Duration::from_secs(3);
@@ -47,12 +48,12 @@ pub(super) fn frame<S: AsyncRead + AsyncWrite>(stream: S) -> Framed<S, Frames> {
 
 /// Accepts connections until `shutdown` and answers their queries.
 pub(super) async fn serve(
-    listener: TcpListener,
-    responder: Arc<Responder>,
+    listener: Arc<TcpListener>,
+    current: watch::Receiver<Arc<Responder>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 ) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (slots, shares) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), Slots::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => return,
@@ -64,10 +65,14 @@ pub(super) async fn serve(
                 local: stream.local_addr().ok().map(|local| local.ip()),
                 transport: Transport::Tcp,
             };
-            let (responder, shutdown) = (responder.clone(), shutdown.clone());
+            // Who has its share already is cut off, so that there is room for others.
+            let Some(share) = shares.take(address.ip()) else {
+                continue;
+            };
+            let (current, shutdown) = (current.clone(), shutdown.clone());
             tasks.spawn(async move {
-                let _slot = slot;
-                converse(frame(stream), client, &responder, &shutdown).await;
+                let _room = (slot, share);
+                converse(frame(stream), client, &current, &shutdown).await;
             });
         }
     }
@@ -92,7 +97,7 @@ async fn accept(
 async fn converse(
     mut messages: Framed<TcpStream, Frames>,
     client: Client,
-    responder: &Arc<Responder>,
+    current: &watch::Receiver<Arc<Responder>>,
     shutdown: &CancellationToken,
 ) {
     let mut patience = FIRST_QUERY;
@@ -104,6 +109,7 @@ async fn converse(
         let Ok(Some(Ok(query))) = query else {
             return;
         };
+        let responder = current.borrow().clone();
         if let Some(reply) = responder.respond(&query, client).await
             && !matches!(timeout(WRITE, messages.send(Bytes::from(reply))).await, Ok(Ok(())))
         {

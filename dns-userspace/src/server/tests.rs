@@ -27,6 +27,8 @@ struct Server {
     tcp: SocketAddr,
     zones: SharedZoneTable,
     registry: Registry,
+    context: Context,
+    server: Arc<super::Server>,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -46,21 +48,21 @@ impl Server {
         let mut registry = Registry::default();
         let zones = context().zones;
         let context = Context::new(zones.clone(), Metrics::register(&mut registry), Journal::to_nobody());
-        let listeners = bind(endpoints(&config, &context).unwrap()).unwrap();
+        let mut sockets = Sockets::default();
+        let listeners = sockets.open(endpoints(&config, &context).unwrap()).unwrap();
         let (first, _) = &listeners[0];
-        let (udp, tcp) = (first.udp.local_addr(), first.tcp.local_addr().unwrap());
+        let (udp, tcp) = (first.udp[0].local_addr(), first.tcp.local_addr().unwrap());
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(serve(
-            listeners,
-            std::future::ready(()),
-            context.metrics,
-            shutdown.clone(),
-        ));
+        let server = Arc::new(super::Server::new(listeners, context.metrics.clone()));
+        let (running, told) = (server.clone(), shutdown.clone());
+        let serving = tokio::spawn(async move { running.serve(std::future::ready(()), told).await });
         Self {
             udp,
             tcp,
             zones,
             registry,
+            context,
+            server,
             shutdown,
             serving,
         }
@@ -466,4 +468,33 @@ async fn finishes_what_is_in_progress_at_shutdown() {
         .await
         .expect("the server ends")
         .unwrap();
+}
+
+#[tokio::test]
+async fn who_answers_may_be_replaced_while_queries_are_in_progress() {
+    let (silent, seen) = script(Transport::Udp, |_| vec![]).await;
+    let (good, _) = script(Transport::Udp, |query| vec![strange_reply(query)]).await;
+    let server = Server::start("127.0.0.1:0", &forward(silent));
+    let address = server.udp;
+    let asking = tokio::spawn(async move { ask_udp(address, &query("www.example.com", 1)).await });
+    while seen.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let replace = |corefile: &str| {
+        let config = corefile::parse(Path::new("Corefile"), corefile).unwrap();
+        server.server.replace(endpoints(&config, &server.context).unwrap())
+    };
+    let begin = block(".", "127.0.0.1:0");
+    assert!(
+        !replace(&format!("{}\n}}", block(".", "127.0.0.2:0"))),
+        "another address"
+    );
+    assert!(replace(&format!("{begin}\n{}\n}}", forward(good))));
+    let asked = query("www.example.com", 1);
+    assert_eq!(server.ask(&asked).await, strange_reply(&asked)[..asked.len() + 15]);
+    assert_eq!(
+        summary(&asking.await.unwrap()),
+        SERVFAIL,
+        "by what was in force when it came"
+    );
 }

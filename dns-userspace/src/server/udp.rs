@@ -13,6 +13,7 @@ use std::time::Duration;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -36,12 +37,11 @@ pub(super) struct UdpListener {
 
 /// Answers queries on this socket until `shutdown`.
 pub(super) async fn serve(
-    listener: UdpListener,
-    responder: Arc<Responder>,
+    listener: Arc<UdpListener>,
+    current: watch::Receiver<Arc<Responder>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 ) {
-    let listener = Arc::new(listener);
     let mut batch = Batch::new();
     loop {
         let received = tokio::select! {
@@ -50,6 +50,7 @@ pub(super) async fn serve(
         };
         match received {
             Ok(count) => {
+                let responder = current.borrow().clone();
                 for (path, datagram) in batch.datagrams(count) {
                     answer(&listener, &responder, &tasks, path, datagram).await;
                 }

@@ -10,7 +10,7 @@ use clap::Parser as _;
 use dns_userspace::cli::{Arguments, Command};
 use dns_userspace::cluster::Event;
 use dns_userspace::corefile::Config;
-use dns_userspace::server::{Journal, Metrics};
+use dns_userspace::server::{Journal, Metrics, Sockets};
 use dns_userspace::settings::Settings;
 use dns_userspace::{corefile, server};
 use prometheus_client::registry::Registry;
@@ -49,10 +49,10 @@ impl Server {
         let shared = server::Context::new(Arc::new(RwLock::new(zones)), metrics, Journal::to_nobody());
         let endpoints = server::endpoints(&config, &shared)?;
         let (_, endpoint) = endpoints.into_iter().next().context("it listens nowhere")?;
-        let listeners = server::bind(vec![(address, endpoint)])?;
+        let listeners = Sockets::default().open(vec![(address, endpoint)])?;
         let shutdown = CancellationToken::new();
-        let serving = server::serve(listeners, std::future::ready(()), shared.metrics, shutdown.clone());
-        tokio::spawn(serving);
+        let (server, told) = (server::Server::new(listeners, shared.metrics), shutdown.clone());
+        tokio::spawn(async move { server.serve(std::future::ready(()), told).await });
         Ok(Self {
             address,
             _shutdown: shutdown.drop_guard(),

@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::{Failure, Next, Outcome, Plugin, Reply, Serving, Site};
+use super::{Failure, Next, Outcome, Plugin, Serving, Site};
 use crate::corefile::{Autopath, PathSource};
 use crate::name::{MAX_NAME_LEN, Name};
 use crate::server::Context;
@@ -30,6 +30,14 @@ pub(super) struct Completing {
     /// The search domains that are the same for all clients, the root behind them: the name is at last asked for alone.
     domains: Vec<Name>,
     succeeded: Counter,
+}
+
+/// A name on a search path.
+struct Place {
+    /// The length of what stands left of the search domain, in bytes.
+    base_len: usize,
+    /// The cluster's zone, if the path is a Pod's.
+    zone: Option<Name>,
 }
 
 /// What the `autopath`s of all blocks count.
@@ -65,26 +73,22 @@ impl Completing {
         })
     }
 
-    /// The names to ask for behind the one of the query, if that is the first on its client's search path.
-    fn candidates(&self, query: &Query) -> Option<Vec<WireName>> {
+    /// How the name of a query stands on its client's search path, if it is the first on it.
+    fn place(&self, query: &Query) -> Option<Place> {
         if !self.zones.iter().any(|zone| query.name().is_within(zone)) {
             return None;
         }
-        let (count, domains) = match &self.pods {
+        let (labels, zone) = match &self.pods {
             Some(table) => self.follow_pod(query, table)?,
-            None => {
-                let (first, rest) = self.domains.split_first()?;
-                (query.name().labels_below(first)?.len(), rest.to_vec())
-            }
+            None => (query.name().labels_below(self.domains.first()?)?.len(), None),
         };
-        let base = start(query.qname(), count).filter(|base| !base.is_empty())?;
-        let names = domains.iter().map(|domain| [base, domain.as_wire()].concat());
-        Some(names.filter(|name| name.len() <= MAX_NAME_LEN).collect())
+        let base_len = len_of(query.qname(), labels).filter(|len| *len > 0)?;
+        Some(Place { base_len, zone })
     }
 
-    /// How many labels of the name stand left of the domain of the namespace of the Pod that asks, and the domains that come
-    /// behind that one. Where several Pods have the client's address, as those of the host's network do, any will do.
-    fn follow_pod(&self, query: &Query, table: &SharedZoneTable) -> Option<(usize, Vec<Name>)> {
+    /// How many labels of the name stand left of the domain of the namespace of the Pod that asks, and the cluster's zone.
+    /// Where several Pods have the client's address, as those of the host's network do, any will do.
+    fn follow_pod(&self, query: &Query, table: &SharedZoneTable) -> Option<(usize, Option<Name>)> {
         let table = table.read().unwrap_or_else(PoisonError::into_inner);
         let (zone, labels) = table.locate(query.name())?;
         let [base @ .., namespace, b"svc"] = &labels[..] else {
@@ -92,22 +96,30 @@ impl Completing {
         };
         let address = query.client.address.ip().to_canonical().to_string();
         let namespace = std::str::from_utf8(namespace).ok()?;
-        if table.cluster().pods_at(namespace, &address) == 0 {
-            return None;
-        }
-        let own = [Name::of_labels("svc", &zone.name)?, zone.name.clone()];
-        Some((
-            base.len(),
-            own.into_iter().chain(self.domains.iter().cloned()).collect(),
-        ))
+        (table.cluster().pods_at(namespace, &address) > 0).then(|| (base.len(), Some(zone.name.clone())))
     }
 
-    async fn complete(&self, query: &Query, candidates: Vec<WireName>, next: Next<'_>) -> Outcome {
+    /// The names that come behind that of the query.
+    fn rest(&self, query: &Query, place: Place) -> Vec<WireName> {
+        let base = &query.qname()[..place.base_len];
+        let domains = match place.zone {
+            Some(zone) => {
+                let services = Name::of_labels("svc", &zone);
+                let own = services.into_iter().chain([zone]);
+                own.chain(self.domains.iter().cloned()).collect()
+            }
+            None => self.domains[1..].to_vec(),
+        };
+        let names = domains.iter().map(|domain| [base, domain.as_wire()].concat());
+        names.filter(|name| name.len() <= MAX_NAME_LEN).collect()
+    }
+
+    async fn complete(&self, query: &Query, place: Place, next: Next<'_>) -> Outcome {
         let first = next.serve(query).await;
         if !is_absent(&first) {
             return self.succeed(query, first);
         }
-        for name in candidates {
+        for name in self.rest(query, place) {
             let asked = query.with_question(Question {
                 name,
                 ..query.message.question.clone()
@@ -122,7 +134,7 @@ impl Completing {
 
     /// Makes a reply to some name one to the name that was asked for; whatever is no reply stays as it is.
     fn succeed(&self, query: &Query, outcome: Outcome) -> Outcome {
-        if let Outcome::Reply(Reply { .. }) = outcome {
+        if let Outcome::Reply(_) = outcome {
             self.succeeded.inc();
         }
         outcome.map(|message| rename(query, message))
@@ -131,8 +143,8 @@ impl Completing {
 
 impl Plugin for Completing {
     fn serve<'a>(&'a self, query: &'a Query, next: Next<'a>) -> Serving<'a> {
-        match self.candidates(query) {
-            Some(candidates) => Box::pin(self.complete(query, candidates, next)),
+        match self.place(query) {
+            Some(place) => Box::pin(self.complete(query, place, next)),
             None => next.serve(query),
         }
     }
@@ -149,10 +161,8 @@ fn is_absent(outcome: &Outcome) -> bool {
 
 /// Makes the name that was asked for an alias of the first other name in the answer.
 fn rename(query: &Query, mut message: Message) -> Message {
-    let owners = message.answer.iter();
-    let other = owners
-        .into_iter()
-        .find(|record| !record.owner.eq_ignore_ascii_case(query.qname()));
+    let is_other = |record: &&Record| !record.owner.eq_ignore_ascii_case(query.qname());
+    let other = message.answer.iter().find(is_other);
     if let Some(Record { owner, ttl, .. }) = other {
         let alias = Record {
             owner: query.qname().clone(),
@@ -165,13 +175,9 @@ fn rename(query: &Query, mut message: Message) -> Message {
     message
 }
 
-/// The first labels of a name in wire form.
-fn start(name: &[u8], labels: usize) -> Option<&[u8]> {
-    let mut len = 0;
-    for _ in 0..labels {
-        len += usize::from(*name.get(len)?) + 1;
-    }
-    name.get(..len)
+/// The length in bytes of so many labels that a name in wire form begins with.
+fn len_of(name: &[u8], labels: usize) -> Option<usize> {
+    (0..labels).try_fold(0, |len, _| Some(len + usize::from(*name.get(len)?) + 1))
 }
 
 impl AutopathMetrics {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Next, Plugin, Serving};
+use crate::http::reachable;
 use crate::name::Name;
 use crate::server::Context;
 use crate::server::journal::{Journal, Level};
@@ -164,18 +165,11 @@ impl Shared {
     }
 }
 
-/// An address that a server listens at, which may be all of them, as one to send to.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip().is_unspecified() {
-        true => (Ipv4Addr::LOCALHOST, address.port()).into(),
-        false => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::server::testing::*;
+    use crate::server::{Server, Sockets};
 
     #[tokio::test]
     async fn a_name_that_comes_back_is_a_loop() {
@@ -211,10 +205,11 @@ mod tests {
         let context = context();
         let corefile = format!(".:{PORT} {{\nbind 127.0.0.1\nloop\nforward . 127.0.0.1:{PORT}\n}}");
         let config = crate::corefile::parse("Corefile".as_ref(), &corefile).unwrap();
-        let listeners = crate::server::bind(crate::server::endpoints(&config, &context).unwrap()).unwrap();
+        let endpoints = crate::server::endpoints(&config, &context).unwrap();
+        let server = Server::new(Sockets::default().open(endpoints).unwrap(), context.metrics);
         let shutdown = CancellationToken::new();
-        let serving = crate::server::serve(listeners, std::future::ready(()), context.metrics, shutdown.clone());
-        let serving = tokio::spawn(serving);
+        let told = shutdown.clone();
+        let serving = tokio::spawn(async move { server.serve(std::future::ready(()), told).await });
         let reason = timeout(Duration::from_secs(20), context.fatal.wait()).await.unwrap();
         assert!(reason.contains(&format!("-> 127.0.0.1:{PORT}) detected")), "{reason}");
         shutdown.cancel();
