@@ -17,11 +17,11 @@ use tracing::{info, warn};
 use crate::cluster::Event;
 use crate::cluster::object::{Reach, Service};
 use crate::collect::AgentMetrics;
-use crate::corefile::Cache;
 use crate::kernel::maps::Tables;
 use crate::kernel::record::Record;
 use crate::kernel::zones::{self, KernelZone};
 use crate::name::Name;
+use crate::server::Passage;
 use crate::zone::{self, SharedZoneTable, ZoneTable, dns_service};
 
 /// How many names are worked out at once when all are.
@@ -71,8 +71,8 @@ pub struct KernelSide {
     tables: Tables,
     /// The zones that it answers from, by their numbers.
     zones: Vec<KernelZone>,
-    /// The cache that replies go through.
-    cache: Option<Cache>,
+    /// What replies go through.
+    passage: Passage,
     /// The addresses that are served besides the DNS Service's.
     served: Vec<IpAddr>,
     /// For how long each promise holds.
@@ -150,7 +150,7 @@ impl Publisher {
 }
 
 impl KernelSide {
-    /// Makes the kernel's side: it may answer from these zones, with what this cache makes of replies, at these addresses
+    /// Makes the kernel's side: it may answer from these zones, with what becomes of replies on this passage, at these addresses
     /// besides the DNS Service's, and goes on for this long without the agent.
     ///
     /// # Errors
@@ -159,7 +159,7 @@ impl KernelSide {
     pub fn new(
         mut tables: Tables,
         zones: Vec<KernelZone>,
-        cache: Option<Cache>,
+        passage: Passage,
         served: Vec<IpAddr>,
         lease: Duration,
     ) -> Result<Self> {
@@ -167,7 +167,7 @@ impl KernelSide {
         Ok(Self {
             tables,
             zones,
-            cache,
+            passage,
             served,
             lease,
             in_force: None,
@@ -234,7 +234,7 @@ impl KernelSide {
     }
 
     fn record(&self, zones: &ZoneTable, name: &Name) -> Option<Record> {
-        zones::record(&self.zones, self.cache.as_ref(), zones, name)
+        zones::record(&self.zones, &self.passage, zones, name)
     }
 
     fn renew(&mut self, table: &ZoneTable) -> Result<()> {

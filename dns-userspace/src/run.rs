@@ -243,7 +243,7 @@ fn start_kernel_side(
     let side = KernelSide::new(
         tables,
         settings.kernel_zones.clone(),
-        settings.cache.clone(),
+        settings.passage.clone(),
         options.served.clone(),
         options.lease,
     )?;

@@ -14,7 +14,7 @@ use crate::cluster::object::{IMPORT_NAME, Kind};
 use crate::corefile::{self, ApiServer, Cache, Config, Health, Keeping, Kubernetes, ServerBlock, ZonePlan, is_reverse};
 use crate::kernel::{self, zones::KernelZone};
 use crate::rules::Options;
-use crate::server::{self, Context, Journal, Metrics};
+use crate::server::{self, Context, Journal, Metrics, Passage};
 use crate::watch::{ApiSource, Resource, TlsFiles};
 use crate::zone::{self, ServedZone, ZoneOptions, ZoneTable};
 
@@ -33,8 +33,8 @@ pub struct Settings {
     pub kernel_zones: Vec<KernelZone>,
     /// The API server to watch.
     pub api: ApiSource,
-    /// The cache that the kernel's replies go through.
-    pub cache: Option<Cache>,
+    /// What the kernel's replies are to go through.
+    pub passage: Passage,
     /// How long the server waits for all objects to be known before it answers without them.
     pub startup_timeout: Duration,
     /// Where metrics are served.
@@ -69,7 +69,10 @@ impl Settings {
             resources: resources(kubernetes),
             plan,
             api: api_source(kubernetes, options),
-            cache: server.cache.clone(),
+            passage: Passage {
+                cache: server.cache.clone(),
+                payload_limit: server.bufsize,
+            },
             startup_timeout: kubernetes.startup_timeout,
             metrics: config.servers.iter().find_map(|server| server.prometheus),
             ready: config.servers.iter().find_map(|server| server.ready),
@@ -90,20 +93,21 @@ impl Settings {
                 settings.resources.clone(),
                 settings.kernel_zones.clone(),
                 settings.api.clone(),
-                settings.kernel_cache(),
+                settings.kernel_passage(),
                 (settings.metrics, settings.ready, settings.health.clone()),
             )
         };
         parts(self) != parts(other)
     }
 
-    /// What of the cache matters to the kernel.
-    fn kernel_cache(&self) -> Option<Cache> {
-        let cache = self.cache.clone();
-        cache.map(|cache| Cache {
+    /// What of the passage matters to the kernel.
+    fn kernel_passage(&self) -> Passage {
+        let Passage { cache, payload_limit } = self.passage.clone();
+        let cache = cache.map(|cache| Cache {
             keeping: Keeping::default(),
             ..cache
-        })
+        });
+        Passage { cache, payload_limit }
     }
 
     /// An empty table of the zones.

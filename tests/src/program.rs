@@ -11,6 +11,7 @@ use dns_userspace::kernel::object;
 use dns_userspace::kernel::record::Record;
 use dns_userspace::kernel::zones::{self, KernelZone};
 use dns_userspace::name::Name;
+use dns_userspace::server::Passage;
 use dns_userspace::zone::ZoneTable;
 
 use crate::baseline;
@@ -105,7 +106,9 @@ impl Programs {
         let mut outcome = Ok(());
         table.for_each_name(|table, name| {
             if outcome.is_ok() {
-                outcome = self.tables.set(&name, zones::record(kernel_zones, None, table, &name));
+                outcome = self
+                    .tables
+                    .set(&name, zones::record(kernel_zones, &Passage::default(), table, &name));
             }
         });
         outcome

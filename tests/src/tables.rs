@@ -13,7 +13,7 @@ use dns_userspace::kernel::table::{OwnChunks, Table};
 use dns_userspace::kernel::zones::{self, KernelZone};
 use dns_userspace::name::Name;
 use dns_userspace::rules::Options;
-use dns_userspace::server::Held;
+use dns_userspace::server::{Held, Passage};
 use dns_userspace::zone::{ServedZone, ZoneOptions, ZoneTable};
 
 use crate::frames::{DNS_SERVICE, wire_name};
@@ -108,7 +108,7 @@ impl HostTables {
     pub fn of(table: &mut ZoneTable, kernel_zones: &[KernelZone]) -> Self {
         let mut tables = Self::new(zones::lay_out(kernel_zones, table));
         table.for_each_name(|table, name| {
-            let record = zones::record(kernel_zones, None, table, &name);
+            let record = zones::record(kernel_zones, &Passage::default(), table, &name);
             tables.set(&name, record);
         });
         tables

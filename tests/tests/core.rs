@@ -13,7 +13,7 @@ use dns_userspace::corefile::{Fallthrough, Pods};
 use dns_userspace::kernel::zones::{KernelZone, lay_out, record};
 use dns_userspace::name::Name;
 use dns_userspace::rules::{Options, reverse_name};
-use dns_userspace::server::{Transport, reply_to};
+use dns_userspace::server::{Passage, Transport, reply_to};
 use dns_userspace::zone::SharedZoneTable;
 use kxdns_tests::frames::{Family, Query, open_reply};
 use kxdns_tests::hostile::meaning::Meaning;
@@ -55,7 +55,7 @@ impl Stage {
     fn update(&mut self, event: Event) {
         let mut zones = self.zones.write().unwrap();
         for name in zones.update(event, 2).names {
-            let record = record(&self.kernel_zones, None, &zones, &name);
+            let record = record(&self.kernel_zones, &Passage::default(), &zones, &name);
             self.tables.set(&name, record);
         }
         self.tables.set_zones(lay_out(&self.kernel_zones, &zones));

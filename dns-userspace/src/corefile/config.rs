@@ -4,13 +4,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::acl::{self, Acl};
+use super::autopath::{self, Autopath, PathSource};
+use super::bufsize;
 use super::cache::{self, Cache};
 use super::directives::{self, Effect, Known};
+use super::dns64::{self, Dns64};
 use super::error::{Error, Errors, Problem, Span};
 use super::errors::{self, ErrorLog};
 use super::forward::{self, Forward};
 use super::hosts::{self, Hosts};
-use super::kubernetes::{self, Kubernetes};
+use super::kubernetes::{self, Kubernetes, Pods};
 use super::lexer::Word;
 use super::log::{self, Log};
 use super::parser::{Block, Statement};
@@ -64,8 +68,16 @@ pub struct ServerBlock {
     pub log: Vec<Log>,
     /// `hosts`.
     pub hosts: Option<Hosts>,
+    /// `acl`, in the order of the file.
+    pub acl: Vec<Acl>,
+    /// `autopath`.
+    pub autopath: Option<Autopath>,
+    /// `bufsize`, in bytes.
+    pub bufsize: Option<u16>,
     /// `cache`.
     pub cache: Option<Cache>,
+    /// `dns64`.
+    pub dns64: Option<Dns64>,
     /// Where `prometheus` serves `/metrics`; `[::]` stands for all addresses of both families.
     pub prometheus: Option<SocketAddr>,
     /// `reload`.
@@ -144,6 +156,7 @@ fn read_block(block: &Block, report: &mut Report) -> ServerBlock {
             span: statement.name.span.clone(),
         });
     }
+    check_autopath(&mut server);
     server
 }
 
@@ -184,6 +197,10 @@ fn check_directive(known: &Known, statement: &Statement, before: &[Statement], r
 
 fn read_directive(server: &mut ServerBlock, statement: &Statement, report: &mut Report) {
     match statement.name.text.as_str() {
+        "acl" => server.acl.push(acl::read(statement, &server.zones(), report)),
+        "autopath" => server.autopath = autopath::read(statement, &server.zones(), report),
+        "bufsize" => server.bufsize = Some(bufsize::read(statement, report)),
+        "dns64" => server.dns64 = Some(dns64::read(statement, report)),
         "cache" => server.cache = Some(cache::read(statement, report)),
         "bind" => server.bind.extend(read_bind(statement, report)),
         "errors" => server.errors = Some(errors::read(statement, report)),
@@ -222,6 +239,19 @@ fn read_address(word: &Word) -> Result<IpAddr, Error> {
     word.text
         .parse()
         .map_err(|_| word.unexpected("an IP address (kxdns does not bind by the name of an interface)"))
+}
+
+/// Notes where `autopath @kubernetes` has no effect. As in CoreDNS, it needs a `kubernetes` of the same block that knows the
+/// Pods.
+fn check_autopath(server: &mut ServerBlock) {
+    let knows_pods = server.kubernetes.as_ref().is_some_and(|it| it.pods == Pods::Verified);
+    let Some(autopath) = &mut server.autopath else { return };
+    if autopath.source == PathSource::Pods && !knows_pods {
+        autopath.source = PathSource::Nothing;
+        for directive in server.directives.iter_mut().filter(|it| it.name == "autopath") {
+            directive.effect = Effect::LeavesAlone;
+        }
+    }
 }
 
 fn find_effect(known: &Known, statement: &Statement) -> Effect {

@@ -1,7 +1,7 @@
 //! The directives of CoreDNS 1.14: which of them kxdns acts on, and what each may do to a cluster's answers.
 
 use super::shape::{Count, Shape, option};
-use super::{cache, errors, forward, hosts, kubernetes, log, reload, web};
+use super::{acl, autopath, bufsize, cache, dns64, errors, forward, hosts, kubernetes, log, reload, web};
 
 /// What a directive may do to the answers of the `kubernetes` directive in the same server block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Effect {
     Answers,
     /// It comes after `kubernetes`, and answers what that lets fall through.
     AnswersRest,
+    /// It tries other names for those that do not exist.
+    Completes,
     /// It changes questions or answers on their way.
     Rewrites,
     /// It refuses or diverts some questions.
@@ -70,8 +72,8 @@ const DIRECTIVES: &[Known] = {
         known("reload", LeavesAlone).shaped(&reload::SHAPE).in_force(),
         // It answers an EDNS option, and the kernel passes whatever carries one.
         known("nsid", LeavesAlone),
-        // The kernel's answers are below the smallest size that `bufsize` can set.
-        known("bufsize", LeavesAlone),
+        // The kernel is given no longer answers than it allows.
+        known("bufsize", LeavesAlone).shaped(&bufsize::SHAPE).in_force(),
         // The kernel answers what is sent to the cluster's DNS addresses, whatever sockets listen.
         known("bind", LeavesAlone).shaped(&BIND).repeated().in_force(),
         known("debug", LeavesAlone),
@@ -87,16 +89,16 @@ const DIRECTIVES: &[Known] = {
         known("dnstap", Observes),
         // It answers `localhost.NAME` for every name.
         known("local", Answers),
-        known("dns64", Rewrites),
-        known("any", Filters),
+        known("dns64", Rewrites).shaped(&dns64::SHAPE).in_force(),
+        known("any", Filters).shaped(&ANY).in_force(),
         // It answers class CH only, and the kernel class IN only.
         known("chaos", LeavesAlone),
         // `round_robin` may put addresses in any order; other policies are `Orders`.
         known("loadbalance", LeavesAlone).shaped(&LOADBALANCE).in_force(),
         known("tsig", Filters),
         known("rewrite", Rewrites),
-        known("autopath", Rewrites),
-        known("acl", Filters),
+        known("autopath", Completes).shaped(&autopath::SHAPE).in_force(),
+        known("acl", Filters).shaped(&acl::SHAPE).repeated().in_force(),
         known("cache", LeavesAlone).shaped(&cache::SHAPE).in_force(),
         known("header", Rewrites),
         known("dnssec", Signs),
@@ -129,6 +131,11 @@ const DIRECTIVES: &[Known] = {
         known("view", Filters),
         known("nomad", AnswersRest),
     ]
+};
+
+const ANY: Shape = Shape {
+    arguments: Count::NONE,
+    options: &[],
 };
 
 const BIND: Shape = Shape {

@@ -11,11 +11,15 @@
 //! More lenient: options may stand on the line of their braces, keys may be separated by a comma alone, and a quoted brace
 //! is a word, and selectors may be anything that the API server understands.
 
+mod acl;
 mod address;
+mod autopath;
+mod bufsize;
 mod cache;
 mod config;
 mod cursor;
 mod directives;
+mod dns64;
 mod duration;
 mod error;
 mod errors;
@@ -28,6 +32,7 @@ mod import;
 mod kubernetes;
 mod lexer;
 mod log;
+mod network;
 mod number;
 mod parser;
 mod plan;
@@ -40,9 +45,12 @@ mod zones;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use acl::{Acl, Action as AclAction};
+pub use autopath::{Autopath, PathSource};
 pub use cache::{Cache, Keeping, Prefetch, Stale, limit_ttl};
 pub use config::{Config, Directive, Key, ServerBlock};
 pub use directives::Effect;
+pub use dns64::Dns64;
 pub use duration::describe_duration;
 pub use error::{Error, Errors, Problem, Span};
 pub use errors::{Consolidate, ErrorLevel, ErrorLog};

@@ -122,10 +122,10 @@ pub fn plan(config: &Config) -> Vec<ZonePlan> {
                 .and_then(|()| check_len(zone));
             plans.push(ZonePlan {
                 zone: zone.clone(),
-                verdict: match (checked, kubernetes.fallthrough.concerns(zone)) {
+                verdict: match (checked, find_next(server, kubernetes.fallthrough.concerns(zone))) {
                     (Err(reason), _) => Verdict::Nothing(reason),
-                    (Ok(()), true) => Verdict::ExistingOnly(find_next(server)),
-                    (Ok(()), false) => Verdict::Everything,
+                    (Ok(()), Some(reason)) => Verdict::ExistingOnly(reason),
+                    (Ok(()), None) => Verdict::Everything,
                 },
             });
         }
@@ -138,14 +138,12 @@ pub fn plan(config: &Config) -> Vec<ZonePlan> {
 /// Checks that no directive has a say in what `kubernetes` answers from a zone.
 fn check_directives(server: &ServerBlock, zone: &Name) -> Result<(), Reason> {
     let disturbs = |directive: &&Directive| match directive.effect {
-        Effect::LeavesAlone | Effect::AnswersRest => false,
+        Effect::LeavesAlone | Effect::AnswersRest | Effect::Completes => false,
+        _ if directive.name == "acl" => server.acl.iter().any(|acl| acl.concerns(zone)),
         _ if directive.name == "hosts" => server.hosts.iter().any(|hosts| hosts.concerns(zone)),
         _ => true,
     };
-    match server.directives.iter().find(disturbs) {
-        Some(directive) => Err(Reason::Directive(directive.clone())),
-        None => Ok(()),
-    }
+    find_directive(server, disturbs).map_or(Ok(()), Err)
 }
 
 /// Checks that `cache` leaves the TTLs as they are.
@@ -195,11 +193,20 @@ fn check_len(zone: &Name) -> Result<(), Reason> {
     }
 }
 
-/// Who is asked about what falls through.
-fn find_next(server: &ServerBlock) -> Reason {
-    let mut next = server.directives.iter().filter(|it| it.effect == Effect::AnswersRest);
-    next.next()
-        .map_or(Reason::Fallthrough, |directive| Reason::Directive(directive.clone()))
+/// Who is asked about what does not exist, if anyone.
+fn find_next(server: &ServerBlock, falls_through: bool) -> Option<Reason> {
+    let is_asked = |directive: &&Directive| match directive.effect {
+        Effect::Completes => true,
+        Effect::AnswersRest => falls_through,
+        _ => false,
+    };
+    find_directive(server, is_asked).or(falls_through.then_some(Reason::Fallthrough))
+}
+
+/// The first directive of which this holds.
+fn find_directive(server: &ServerBlock, holds: impl Fn(&&Directive) -> bool) -> Option<Reason> {
+    let directive = server.directives.iter().find(holds)?;
+    Some(Reason::Directive(directive.clone()))
 }
 
 /// Leaves the kernel as many zones as it takes, the deepest.
@@ -230,6 +237,7 @@ pub(super) fn describe(effect: Effect) -> &'static str {
         Effect::LeavesAlone => "leaves the cluster's answers alone",
         Effect::Answers => "may answer names of the cluster by itself",
         Effect::AnswersRest => "may answer what `kubernetes` lets fall through",
+        Effect::Completes => "may answer other names in place of those that do not exist",
         Effect::Rewrites => "may change questions or answers",
         Effect::Filters => "may refuse or divert questions",
         Effect::Signs => "signs answers",
@@ -266,9 +274,11 @@ mod tests {
             Rest("`auto` at Corefile:3:1 may answer what `kubernetes` lets fall through"),
         ),
         (
-            "autopath @kubernetes",
-            Nothing("`autopath` at Corefile:3:1 may change questions or answers"),
+            "autopath x",
+            Existing("`autopath` at Corefile:3:1 may answer other names in place of those that do not exist"),
         ),
+        // Without `pods verified` it does nothing.
+        ("autopath @kubernetes", Everything),
         (
             "azure",
             Nothing("`azure` at Corefile:3:1 may answer names of the cluster by itself"),
@@ -414,6 +424,8 @@ mod tests {
         Everything,
         /// The same, the latter for this reason.
         Rest(&'static str),
+        /// What exists, for this reason.
+        Existing(&'static str),
         /// Nothing, for this reason.
         Nothing(&'static str),
     }
@@ -427,6 +439,7 @@ mod tests {
                 let at = if falls_through { "Corefile:5:1" } else { "Corefile:3:1" };
                 let reason = match (beside, falls_through) {
                     (Nothing(reason), _) => format!("nothing, since {reason}"),
+                    (Existing(reason), _) => format!("only what exists, since {reason}"),
                     (Everything | Rest(_), false) => "everything".to_owned(),
                     (Everything, true) => {
                         "only what exists, since `kubernetes` lets what does not exist fall through".to_owned()

@@ -6,10 +6,10 @@ use dns_ebpf::maps::Zones;
 use dns_ebpf::zone::{self, denial};
 
 use super::record::{self, Record};
-use crate::corefile::{Cache, Pods, Reason, Verdict, ZonePlan, is_reverse};
+use crate::corefile::{Pods, Reason, Verdict, ZonePlan, is_reverse};
 use crate::name::Name;
 use crate::rules::Options;
-use crate::server;
+use crate::server::{self, Passage};
 use crate::zone::ZoneTable;
 
 /// A zone that the kernel answers from.
@@ -54,13 +54,12 @@ fn exceptions(zone: &Name, names: &Options) -> u32 {
     pods | zonal
 }
 
-/// What the kernel is to know of a name; `None` where it has nothing, or is in none of these zones. `cache` is the one that
-/// replies go through.
-pub fn record(zones: &[KernelZone], cache: Option<&Cache>, table: &ZoneTable, name: &Name) -> Option<Record> {
+/// What the kernel is to know of a name; `None` where it has nothing, or is in none of these zones.
+pub fn record(zones: &[KernelZone], passage: &Passage, table: &ZoneTable, name: &Name) -> Option<Record> {
     let found = table.find(name)?;
     let number = zones.iter().position(|zone| zone.name == found.zone().name)?;
     // There are at most eight zones.
-    record::lay_out(name, number as u8, |qtype| server::hold(cache, &found, qtype))
+    record::lay_out(name, number as u8, |qtype| server::hold(passage, &found, qtype))
 }
 
 /// Lays the zones out as the programs read them, with the serials of this moment.

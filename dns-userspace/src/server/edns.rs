@@ -7,7 +7,7 @@ use super::rdata::Data;
 use super::reader::Reader;
 
 /// The flag that says that the client wants signatures.
-const DO: u16 = 0x8000;
+pub(super) const DO: u16 = 0x8000;
 
 /// The flags that are echoed: DO and the seven after it.
 const ECHOED_FLAGS: u16 = 0xff00;

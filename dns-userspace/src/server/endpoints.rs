@@ -25,7 +25,7 @@ impl Endpoint {
     pub(super) fn of_zones(zones: SharedZoneTable) -> Self {
         let plugins = vec![plugin::kubernetes(zones)];
         Self {
-            blocks: vec![(Name::root(), Arc::new(Block { plugins }))],
+            blocks: vec![(Name::root(), Arc::new(Block::new(plugins)))],
             any_class: false,
         }
     }
@@ -34,6 +34,17 @@ impl Endpoint {
 /// A server block: what becomes of the questions that it takes.
 pub(super) struct Block {
     pub(super) plugins: Vec<Box<dyn Plugin>>,
+    /// The most that a client's OPT record may give as payload size, in bytes.
+    pub(super) payload_limit: Option<u16>,
+}
+
+impl Block {
+    pub(super) fn new(plugins: Vec<Box<dyn Plugin>>) -> Self {
+        Self {
+            payload_limit: plugins.iter().filter_map(|plugin| plugin.payload_limit()).min(),
+            plugins,
+        }
+    }
 }
 
 /// Where the server listens, in the order of the Corefile, and who answers there.
@@ -56,9 +67,7 @@ pub fn endpoints(config: &Config, context: &Context) -> Result<Vec<(SocketAddr, 
             server: places.first().map(|place| label(*place)).unwrap_or_default(),
             zones: join(&zones),
         };
-        let block = Arc::new(Block {
-            plugins: plugin::build(server, &site, context)?,
-        });
+        let block = Arc::new(Block::new(plugin::build(server, &site, context)?));
         for place in places {
             let index = endpoints
                 .iter()

@@ -1,5 +1,6 @@
 //! What the kernel is to hold of a name: the server's own replies, written down.
 
+use dns_ebpf::query::MAX_OPT_LEN;
 use domain::base::iana::{Class, Rtype};
 
 use super::message::{HEADER_LEN, MAX_LEN, Question};
@@ -33,9 +34,18 @@ pub enum Held {
     },
 }
 
+/// What replies go through on their way to clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passage {
+    /// The cache.
+    pub cache: Option<Cache>,
+    /// The most that a client's OPT record may give as payload size, in bytes: `bufsize`.
+    pub payload_limit: Option<u16>,
+}
+
 /// What the server replies to a question for a name that comes without OPT record, in the order of its records before they
-/// are shuffled; `cache` is the one that replies go through.
-pub fn hold(cache: Option<&Cache>, found: &Found<'_>, qtype: u16) -> Held {
+/// are shuffled.
+pub fn hold(passage: &Passage, found: &Found<'_>, qtype: u16) -> Held {
     let zones = found.table();
     let is_address = [qtype::A, qtype::AAAA].contains(&qtype);
     let are_followed = || found.alias_targets().iter().all(|target| is_followed(zones, target));
@@ -61,11 +71,17 @@ pub fn hold(cache: Option<&Cache>, found: &Found<'_>, qtype: u16) -> Held {
         class: Class::IN,
     });
     let mut reply = Setting::new(&query, zone, zones.primary()).reply(&content);
-    if let Some(cache) = cache.filter(|cache| cache.takes(name)) {
+    if let Some(cache) = passage.cache.as_ref().filter(|cache| cache.takes(name)) {
         plugin::pass(cache, &query, &mut reply);
     }
+    let mut bytes = reply.write(MAX_LEN);
+    // The kernel cuts no reply, and lets clients have as long ones as they say.
+    let longest = passage.payload_limit.map_or(MAX_LEN, usize::from);
+    if bytes.len() + MAX_OPT_LEN > longest {
+        return Held::Elsewhere;
+    }
     Held::Set {
-        bytes: reply.write(MAX_LEN).split_off(HEADER_LEN + name.as_wire().len() + 4),
+        bytes: bytes.split_off(HEADER_LEN + name.as_wire().len() + 4),
         answers: reply.answer.len(),
         additionals: reply.additional.len(),
     }
@@ -76,4 +92,31 @@ pub fn hold(cache: Option<&Cache>, found: &Found<'_>, qtype: u16) -> Held {
 fn is_followed(zones: &ZoneTable, target: &Name) -> bool {
     let located = zones.locate(target);
     located.is_some_and(|(_, labels)| matches!(labels[..], [_, _, b"svc"] | [_, _, _, b"svc"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::object::Reach;
+    use crate::zone::testing::{service, sync, table};
+
+    #[test]
+    fn what_clients_may_not_ask_for_is_not_held() {
+        let mut table = table(&["cluster.local"]);
+        let addresses = (1..=50).map(|last| [10, 96, 0, last].into()).collect();
+        sync(&mut table, vec![service("web", Reach::ClusterIps(addresses))]);
+        let name = Name::parse("web.default.svc.cluster.local").unwrap();
+        let found = table.find(&name).unwrap();
+        // A header of 12 bytes, a question of 35, 50 addresses of 16, an OPT record with cookie of 23.
+        for (payload_limit, is_held) in [(None, true), (Some(870), true), (Some(869), false), (Some(512), false)] {
+            let passage = Passage {
+                payload_limit,
+                ..Passage::default()
+            };
+            let held = hold(&passage, &found, qtype::A);
+            assert_eq!(matches!(held, Held::Set { .. }), is_held, "{payload_limit:?}");
+            assert_eq!(held == Held::Elsewhere, !is_held, "{payload_limit:?}");
+            assert_eq!(hold(&passage, &found, qtype::AAAA), Held::NoData);
+        }
+    }
 }

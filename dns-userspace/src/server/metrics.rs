@@ -3,7 +3,9 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-use super::plugin::{CacheMetrics, DnsMetrics, ForwardMetrics, HostsMetrics};
+use super::plugin::{
+    AclMetrics, AutopathMetrics, CacheMetrics, Dns64Metrics, DnsMetrics, ForwardMetrics, HostsMetrics,
+};
 use crate::metrics::ServerMetrics;
 
 /// What the server and its plugins count.
@@ -13,7 +15,10 @@ pub struct Metrics {
     lost_lines: Counter,
     pub(super) panics: Counter,
     pub(super) dns: DnsMetrics,
+    pub(super) acl: AclMetrics,
+    pub(super) autopath: AutopathMetrics,
     pub(super) cache: CacheMetrics,
+    pub(super) dns64: Dns64Metrics,
     pub(super) forward: ForwardMetrics,
     pub(super) hosts: HostsMetrics,
 }
@@ -34,7 +39,10 @@ impl Metrics {
             panics,
             server: ServerMetrics::register(registry),
             dns: DnsMetrics::register(registry),
+            acl: AclMetrics::register(registry),
+            autopath: AutopathMetrics::register(registry),
             cache: CacheMetrics::register(registry),
+            dns64: Dns64Metrics::register(registry),
             forward: ForwardMetrics::register(registry),
             hosts: HostsMetrics::register(registry),
         }

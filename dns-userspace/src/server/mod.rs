@@ -39,7 +39,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 pub use endpoints::{Endpoint, endpoints};
-pub use holding::{Held, hold};
+pub use holding::{Held, Passage, hold};
 pub use journal::Journal;
 pub use listen::{Listener, Sockets};
 pub use message::rewrite;

@@ -4,7 +4,12 @@
 //! way back. Their order is that of the table of directives, whatever their order in the Corefile. A new plugin is a file here,
 //! a line in [`build`], and its directive in the Corefile's table.
 
+mod acl;
+mod any;
+mod autopath;
+mod bufsize;
 mod cache;
+mod dns64;
 mod errors;
 mod forward;
 mod hosts;
@@ -20,7 +25,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::Result;
-use domain::base::iana::OptRcode;
+use domain::base::iana::{OptRcode, Rtype};
+use tracing::warn;
 
 use super::Context;
 use super::endpoints::Block;
@@ -28,11 +34,14 @@ use super::message::Message;
 use super::query::Query;
 use super::reader::WireName;
 use super::respond::Responder;
-use crate::corefile::ServerBlock;
+use crate::corefile::{PathSource, ServerBlock};
 use crate::name::Name;
 use crate::zone::SharedZoneTable;
 
+pub(super) use acl::AclMetrics;
+pub(super) use autopath::AutopathMetrics;
 pub(super) use cache::{CacheMetrics, pass};
+pub(super) use dns64::Dns64Metrics;
 pub(super) use forward::ForwardMetrics;
 pub(super) use hosts::HostsMetrics;
 pub use looping::Fatal;
@@ -45,6 +54,11 @@ pub(super) trait Plugin: Send + Sync {
 
     /// Begins what is to be done beside, now that the server listens at this address, perhaps one of several.
     fn start(&self, _address: SocketAddr) {}
+
+    /// The most that it lets a client's OPT record give as payload size, in bytes.
+    fn payload_limit(&self) -> Option<u16> {
+        None
+    }
 }
 
 /// What comes of a query, some time.
@@ -109,6 +123,9 @@ pub(super) struct Site {
 pub(super) fn build(block: &ServerBlock, site: &Site, context: &Context) -> Result<Vec<Box<dyn Plugin>>> {
     let mut plugins: Vec<Box<dyn Plugin>> = Vec::new();
     let zones: Vec<_> = block.keys.iter().map(|key| key.zone.clone()).collect();
+    if let Some(size) = block.bufsize {
+        plugins.push(Box::new(bufsize::BufferSize(size)));
+    }
     if block.prometheus.is_some() {
         plugins.push(Box::new(prometheus::Measuring::new(&zones, site, &context.metrics.dns)));
     }
@@ -118,8 +135,30 @@ pub(super) fn build(block: &ServerBlock, site: &Site, context: &Context) -> Resu
     if !block.log.is_empty() {
         plugins.push(Box::new(log::Logging::new(&block.log, &context.journal)));
     }
+    if let Some(dns64) = &block.dns64 {
+        plugins.push(Box::new(dns64::Translating::new(dns64, site, &context.metrics.dns64)));
+    }
+    if block.has("any") {
+        plugins.push(Box::new(any::Any));
+    }
     if block.has("loadbalance") {
         plugins.push(Box::new(loadbalance::LoadBalance));
+    }
+    if let Some(autopath) = &block.autopath {
+        match autopath.source {
+            PathSource::Nothing => warn!(
+                "{}: `autopath @kubernetes` has no effect without `pods verified`",
+                autopath.span
+            ),
+            _ => plugins.push(Box::new(autopath::Completing::new(autopath, site, context)?)),
+        }
+    }
+    if !block.acl.is_empty() {
+        plugins.push(Box::new(acl::AccessControl::new(
+            &block.acl,
+            site,
+            &context.metrics.acl,
+        )));
     }
     if let Some(cache) = &block.cache {
         plugins.push(Box::new(cache::Caching::new(cache, site, context)));
@@ -180,7 +219,12 @@ impl<'a> Next<'a> {
     /// Asks the whole server for another name what was asked for this one, in class IN, as a client would; `None` where it was
     /// asked for too many names already, or does not reply.
     pub(super) async fn resolve(self, query: &Query, name: WireName) -> Option<Message> {
-        let query = query.of_name(name)?;
+        self.resolve_type(query, name, query.message.question.qtype).await
+    }
+
+    /// The same for records of a type.
+    pub(super) async fn resolve_type(self, query: &Query, name: WireName, qtype: Rtype) -> Option<Message> {
+        let query = query.of_name(name, qtype)?;
         self.server.answer(&query).await
     }
 }

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use domain::base::Header;
-use domain::base::iana::{Class, Opcode, OptRcode, Rcode};
+use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
 
 use super::edns::Edns;
 use super::message::{HEADER_LEN, MAX_LEN, Message, Question, Unreadable, read_header};
@@ -111,15 +111,23 @@ impl Query {
         Self::new(message, self.client, self.depth)
     }
 
-    /// The same query for another name, in class IN, as the server asks itself; `None` where it has asked often enough.
-    pub(super) fn of_name(&self, name: WireName) -> Option<Self> {
+    /// The same query for another name and type, in class IN, as the server asks itself; `None` where it has asked often enough.
+    pub(super) fn of_name(&self, name: WireName, qtype: Rtype) -> Option<Self> {
         let mut query = self.with_question(Question {
             name,
-            qtype: self.message.question.qtype,
+            qtype,
             class: Class::IN,
         });
         query.depth += 1;
         (query.depth <= MAX_DEPTH).then_some(query)
+    }
+
+    /// The same query with a smaller payload size; `None` where its own is none, or no greater.
+    pub(super) fn with_payload_limit(&self, limit: u16) -> Option<Self> {
+        self.edns().filter(|edns| edns.payload_size > limit)?;
+        let mut query = self.clone();
+        query.message.opt_mut()?.data.class = Class::from_int(limit);
+        Some(query)
     }
 
     /// The longest reply that the client takes, in bytes.

@@ -1,5 +1,6 @@
 //! What a message is answered with: by the server itself, or by the plugins of the block that takes its name.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -109,7 +110,9 @@ impl Responder {
         if self.takes_class(query) && query.edns().is_some_and(|edns| edns.version != 0) {
             return Some(self.count(SERVER, reply::write_bad_version(query)));
         }
-        let (source, message) = match self.ask(query).await {
+        let (block, query) = self.assign(query);
+        let query = &*query;
+        let (source, message) = match self.ask_block(block, query).await {
             Outcome::Reply(reply) => (reply.source, reply.message),
             Outcome::Failure(Failure { rcode, .. }) => (SERVER, reply::status(query, rcode)),
             Outcome::Silence => return None,
@@ -128,7 +131,19 @@ impl Responder {
 
     /// Lets the plugins of the block that takes the query serve it; where there is none it is refused.
     pub(super) async fn ask(self: &Arc<Self>, query: &Query) -> Outcome {
-        if let Some(block) = self.block_of(query).filter(|_| self.takes_class(query)) {
+        let (block, query) = self.assign(query);
+        self.ask_block(block, &query).await
+    }
+
+    /// The block that takes a query, and the query as that block lets it be.
+    fn assign<'a>(&'a self, query: &'a Query) -> (Option<&'a Arc<Block>>, Cow<'a, Query>) {
+        let block = self.block_of(query).filter(|_| self.takes_class(query));
+        let limited = block.and_then(|block| query.with_payload_limit(block.payload_limit?));
+        (block, limited.map_or(Cow::Borrowed(query), Cow::Owned))
+    }
+
+    async fn ask_block(self: &Arc<Self>, block: Option<&Arc<Block>>, query: &Query) -> Outcome {
+        if let Some(block) = block {
             let serving = async { Next::all(block, self).serve(query).await };
             // A query that finds a mistake of ours is not to take the others with it.
             return AssertUnwindSafe(serving).catch_unwind().await.unwrap_or_else(|_| {
@@ -138,7 +153,7 @@ impl Responder {
         }
         let rcode = OptRcode::REFUSED;
         let refusal = reply::status(query, rcode);
-        self.dropped.record(query, &refusal, "", Instant::now());
+        self.dropped.record(query, Some(&refusal), "", Instant::now());
         Outcome::Failure(Failure { rcode, error: None })
     }
 
@@ -176,12 +191,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_fails_its_query_alone() {
         let endpoint = Endpoint {
-            blocks: vec![(
-                Name::root(),
-                Arc::new(Block {
-                    plugins: vec![Box::new(Mistaken)],
-                }),
-            )],
+            blocks: vec![(Name::root(), Arc::new(Block::new(vec![Box::new(Mistaken)])))],
             any_class: false,
         };
         let metrics = context().metrics;

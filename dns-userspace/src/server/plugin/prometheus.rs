@@ -38,9 +38,12 @@ impl Plugin for Measuring {
             let begun = Instant::now();
             let outcome = next.serve(query).await;
             match &outcome {
-                Outcome::Reply(reply) => recorder.record(query, &reply.message, reply.source, begun),
-                Outcome::Failure(failure) => recorder.record(query, &reply::status(query, failure.rcode), "", begun),
-                Outcome::Silence => {}
+                Outcome::Reply(reply) => recorder.record(query, Some(&reply.message), reply.source, begun),
+                Outcome::Failure(failure) => {
+                    let reply = reply::status(query, failure.rcode);
+                    recorder.record(query, Some(&reply), "", begun);
+                }
+                Outcome::Silence => recorder.record(query, None, "", begun),
             }
             outcome
         })

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
+
 use crate::server::journal::Journal;
 use crate::server::respond::Responder;
 use crate::server::testing::{UDP, context, responder_in};
+use crate::server::{Context, Metrics};
 
 /// A server whose lines are read.
 pub(super) struct Lines {
@@ -55,5 +59,21 @@ impl Lines {
         drop(self.responder);
         let rest = std::iter::from_fn(|| self.written.recv_timeout(Duration::from_secs(20)).ok());
         String::from_utf8(rest.flatten().collect()).unwrap()
+    }
+}
+
+/// What plugins share, and where they count.
+pub(super) fn counted() -> (Context, Registry) {
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    (Context { metrics, ..context() }, registry)
+}
+
+/// Checks that these lines stand among the metrics.
+pub(super) fn assert_counts(registry: &Registry, lines: &[&str]) {
+    let mut text = String::new();
+    text::encode(&mut text, registry).unwrap();
+    for line in lines {
+        assert!(text.lines().any(|found| found == *line), "{line} in {text}");
     }
 }

@@ -170,8 +170,15 @@ impl DnsMetrics {
 }
 
 impl Recorder {
-    /// Counts a query and its reply by this plugin, which is none where the server itself replied.
-    pub(in crate::server) fn record(&self, query: &Query, reply: &Message, plugin: &'static str, begun: Instant) {
+    /// Counts a query and its reply by this plugin, which is none where the server itself replied. As in CoreDNS, silence
+    /// counts as an empty reply.
+    pub(in crate::server) fn record(
+        &self,
+        query: &Query,
+        reply: Option<&Message>,
+        plugin: &'static str,
+        begun: Instant,
+    ) {
         let transport = query.client.transport;
         if query.edns().is_some_and(|edns| edns.wants_signatures()) {
             let made = || self.all.do_requests.get_or_create_owned(&self.labels);
@@ -182,8 +189,9 @@ impl Recorder {
         self.durations.get_or_init(made).observe(begun.elapsed().as_secs_f64());
         let [requests, responses] = self.sizes[transport as usize].get_or_init(|| self.size_histograms(transport));
         requests.observe(query.message.len() as f64);
-        responses.observe(reply.len() as f64);
-        self.response(reply.rcode, plugin).inc();
+        responses.observe(reply.map_or(0, Message::len) as f64);
+        self.response(reply.map_or(OptRcode::NOERROR, |reply| reply.rcode), plugin)
+            .inc();
     }
 
     fn request(&self, query: &Query) -> &Counter {
