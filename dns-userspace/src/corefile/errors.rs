@@ -108,7 +108,8 @@ fn read_consolidate(words: &[Word], report: &mut Report) -> Option<Consolidate> 
     })
 }
 
-fn read_pattern(word: &Word) -> Result<Regex, Error> {
+/// Reads a regular expression.
+pub(super) fn read_pattern(word: &Word) -> Result<Regex, Error> {
     let pattern = Some(&word.text).filter(|text| text.len() <= MAX_PATTERN);
     let pattern = pattern.and_then(|text| Regex::new(text).ok());
     pattern.ok_or_else(|| word.unexpected("a regular expression of at most 10000 bytes"))

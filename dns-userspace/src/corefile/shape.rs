@@ -30,7 +30,8 @@ impl Count {
         }
     }
 
-    fn check(self, name: &Word, arguments: &[Word], report: &mut Report) {
+    /// Reports too many or too few arguments of what has this name.
+    pub(super) fn check(self, name: &Word, arguments: &[Word], report: &mut Report) {
         let found = arguments.len();
         if !(self.0..=self.1).contains(&found) {
             let problem = Problem::ArgumentCount {
@@ -50,6 +51,9 @@ pub(super) struct OptionShape {
     in_force: bool,
     repeats: bool,
 }
+
+/// The name of an option that stands for all words: of directives whose options are the rest of their arguments.
+pub(super) const ANY_NAME: &str = "*";
 
 /// An option that kxdns does not support.
 pub(super) const fn option(name: &'static str, arguments: Count) -> OptionShape {
@@ -136,7 +140,8 @@ impl Shape {
     }
 
     fn find(&self, option: &Statement) -> Option<&OptionShape> {
-        self.options.iter().find(|shape| shape.name == option.name.text)
+        let is_of = |shape: &&OptionShape| [ANY_NAME, &*option.name.text].contains(&shape.name);
+        self.options.iter().find(is_of)
     }
 }
 

@@ -12,6 +12,7 @@ mod loadbalance;
 mod log;
 mod looping;
 mod prometheus;
+mod rewrite;
 
 use std::future::ready;
 use std::net::SocketAddr;
@@ -115,6 +116,9 @@ pub(super) fn build(block: &ServerBlock, site: &Site, context: &Context) -> Resu
     }
     if block.has("loadbalance") {
         plugins.push(Box::new(loadbalance::LoadBalance));
+    }
+    if !block.rewrite.is_empty() {
+        plugins.push(Box::new(rewrite::Rewriting::new(&block.rewrite, context)));
     }
     if let Some(cache) = &block.cache {
         plugins.push(Box::new(cache::Caching::new(cache, site, context)));
