@@ -71,24 +71,81 @@ impl Name {
 
     /// The labels from the left, without the root's.
     pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = &self.0[..];
-        std::iter::from_fn(move || {
-            let (&len, tail) = rest.split_first()?;
-            let (label, tail) = tail.split_at_checked(len.into())?;
-            rest = tail;
-            (len > 0).then_some(label)
-        })
+        labels(&self.0)
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for label in self.labels() {
+        Text(&self.0).fmt(f)
+    }
+}
+
+/// Shows a name of uncompressed wire form as zone files have it (RFC 1035, 5.1), its letter case kept.
+pub struct Text<'a>(pub &'a [u8]);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for label in labels(self.0) {
             label.iter().try_for_each(|byte| write_byte(f, *byte))?;
             f.write_char('.')?;
         }
         if self.0.len() == 1 { f.write_str(".") } else { Ok(()) }
     }
+}
+
+/// Reads a name as zone files have it, escapes included, into wire form, its letter case kept; a trailing dot is optional.
+///
+/// Returns `None` where a label is empty or longer than 63 bytes, the name longer than 255, or an escape none.
+pub fn parse_text(text: &str) -> Option<Vec<u8>> {
+    if text == "." {
+        return Some(vec![0]);
+    }
+    // The last byte of `wire` before a label is where its length will stand.
+    let (mut wire, mut start) = (vec![0], 0);
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'.' => start = close_label(&mut wire, start)?,
+            b'\\' => wire.push(read_escape(&mut bytes)?),
+            _ => wire.push(byte),
+        }
+    }
+    if !text.ends_with('.') || wire.len() > start + 1 {
+        close_label(&mut wire, start)?;
+    }
+    (wire.len() <= MAX_NAME_LEN).then_some(wire)
+}
+
+/// Ends the label that begins at `start`, and returns where the next begins.
+fn close_label(wire: &mut Vec<u8>, start: usize) -> Option<usize> {
+    let len = wire.len() - start - 1;
+    wire[start] = u8::try_from(len).ok().filter(|len| (1..64).contains(len))?;
+    wire.push(0);
+    Some(wire.len() - 1)
+}
+
+/// Reads what stands behind a backslash: three digits or another byte.
+fn read_escape(bytes: &mut std::str::Bytes<'_>) -> Option<u8> {
+    let digits: Vec<u8> = bytes.clone().take(3).take_while(u8::is_ascii_digit).collect();
+    if digits.len() < 3 {
+        return bytes.next();
+    }
+    bytes.nth(2);
+    let number = digits
+        .iter()
+        .fold(0, |number, digit| number * 10 + u16::from(digit - b'0'));
+    number.try_into().ok()
+}
+
+/// The labels of a name of wire form from the left, without the root's.
+fn labels(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (&len, tail) = rest.split_first()?;
+        let (label, tail) = tail.split_at_checked(len.into())?;
+        rest = tail;
+        (len > 0).then_some(label)
+    })
 }
 
 /// Writes a byte of a label as zone files have it (RFC 1035, 5.1).
@@ -146,6 +203,43 @@ mod tests {
         assert!(Name::parse(&long).is_some());
         for text in ["a..b", ".a", too_long.as_str(), &[long.as_str(); 4].join(".")] {
             assert_eq!(Name::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_with_escapes_are_names_and_names_such_texts() {
+        let longest = [&*"a".repeat(63), &*"b".repeat(63), &*"c".repeat(63), &*"d".repeat(61)].join(".");
+        for (text, wire) in [
+            (".", &b"\0"[..]),
+            ("Web.a.", b"\x03Web\x01a\0"),
+            ("a\\.b.c.", b"\x03a.b\x01c\0"),
+            ("\\195\\169.", b"\x02\xc3\xa9\0"),
+            ("*.a{1}.", b"\x01*\x04a{1}\0"),
+        ] {
+            assert_eq!(parse_text(text).as_deref(), Some(wire), "{text}");
+            assert_eq!(Text(wire).to_string(), text);
+        }
+        for (text, wire) in [
+            ("a", &b"\x01a\0"[..]),
+            ("\u{e9}.", b"\x02\xc3\xa9\0"),
+            ("\\a\\1.", b"\x02a1\0"),
+            ("a\\.", b"\x02a.\0"),
+        ] {
+            assert_eq!(parse_text(text).as_deref(), Some(wire), "{text}");
+        }
+        assert!(parse_text(&longest).is_some_and(|wire| wire.len() == MAX_NAME_LEN));
+        for text in [
+            "",
+            "..",
+            ".a",
+            "a..",
+            "a..b",
+            "a\\",
+            "\\256",
+            &"a".repeat(64),
+            &format!("{longest}d"),
+        ] {
+            assert_eq!(parse_text(text), None, "{text}");
         }
     }
 }

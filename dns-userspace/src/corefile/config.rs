@@ -20,6 +20,7 @@ use super::log::{self, Log};
 use super::parser::{Block, Statement};
 use super::reload::{self, Reload};
 use super::report::Report;
+use super::rewrite::{self, Rewrite};
 use super::web::{self, Health};
 use super::zones::read_key;
 use crate::name::Name;
@@ -82,6 +83,8 @@ pub struct ServerBlock {
     pub prometheus: Option<SocketAddr>,
     /// `reload`.
     pub reload: Option<Reload>,
+    /// The rules of `rewrite`, in the order of the file.
+    pub rewrite: Vec<Rewrite>,
     /// `health`.
     pub health: Option<Health>,
     /// Where `ready` serves `/ready`; `[::]` stands for all addresses of both families.
@@ -211,6 +214,7 @@ fn read_directive(server: &mut ServerBlock, statement: &Statement, report: &mut 
         "kubernetes" => server.kubernetes = Some(kubernetes::read(statement, &server.zones(), report)),
         "prometheus" => server.prometheus = Some(web::read_prometheus(statement, report)),
         "reload" => server.reload = reload::read(statement, report),
+        "rewrite" => server.rewrite.extend(rewrite::read(statement, report)),
         "ready" => server.ready = Some(web::read_ready(statement, report)),
         _ => {}
     }

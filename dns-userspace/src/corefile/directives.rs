@@ -1,7 +1,7 @@
 //! The directives of CoreDNS 1.14: which of them kxdns acts on, and what each may do to a cluster's answers.
 
 use super::shape::{Count, Shape, option};
-use super::{acl, autopath, bufsize, cache, dns64, errors, forward, hosts, kubernetes, log, reload, web};
+use super::{acl, autopath, bufsize, cache, dns64, errors, forward, hosts, kubernetes, log, reload, rewrite, web};
 
 /// What a directive may do to the answers of the `kubernetes` directive in the same server block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ const DIRECTIVES: &[Known] = {
         // `round_robin` may put addresses in any order; other policies are `Orders`.
         known("loadbalance", LeavesAlone).shaped(&LOADBALANCE).in_force(),
         known("tsig", Filters),
-        known("rewrite", Rewrites),
+        known("rewrite", Rewrites).shaped(&rewrite::SHAPE).repeated().in_force(),
         known("autopath", Completes).shaped(&autopath::SHAPE).in_force(),
         known("acl", Filters).shaped(&acl::SHAPE).repeated().in_force(),
         known("cache", LeavesAlone).shaped(&cache::SHAPE).in_force(),

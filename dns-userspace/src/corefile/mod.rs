@@ -38,6 +38,7 @@ mod parser;
 mod plan;
 mod reload;
 mod report;
+pub mod rewrite;
 mod shape;
 mod web;
 mod zones;
@@ -64,6 +65,7 @@ pub use kubernetes::{ApiServer, Fallthrough, Kubernetes, Pods, TlsFiles, soa_ttl
 pub use log::{Class, Log};
 pub use plan::{Reason, Verdict, ZonePlan, plan};
 pub use reload::Reload;
+pub use rewrite::Rewrite;
 pub use web::Health;
 pub use zones::{is_reverse, route};
 

@@ -139,11 +139,22 @@ pub fn plan(config: &Config) -> Vec<ZonePlan> {
 fn check_directives(server: &ServerBlock, zone: &Name) -> Result<(), Reason> {
     let disturbs = |directive: &&Directive| match directive.effect {
         Effect::LeavesAlone | Effect::AnswersRest | Effect::Completes => false,
-        _ if directive.name == "acl" => server.acl.iter().any(|acl| acl.concerns(zone)),
-        _ if directive.name == "hosts" => server.hosts.iter().any(|hosts| hosts.concerns(zone)),
-        _ => true,
+        _ => concerns(server, directive, zone),
     };
     find_directive(server, disturbs).map_or(Ok(()), Err)
+}
+
+/// Says whether a directive may have to do with names of a zone.
+fn concerns(server: &ServerBlock, directive: &Directive, zone: &Name) -> bool {
+    match directive.name {
+        "rewrite" => {
+            let mut rules = server.rewrite.iter().filter(|rule| rule.span == directive.span);
+            rules.any(|rule| rule.concerns(zone))
+        }
+        "acl" => server.acl.iter().any(|acl| acl.concerns(zone)),
+        "hosts" => server.hosts.iter().any(|hosts| hosts.concerns(zone)),
+        _ => true,
+    }
 }
 
 /// Checks that `cache` leaves the TTLs as they are.
@@ -385,7 +396,7 @@ mod tests {
         ("ready", Everything),
         ("reload", Everything),
         (
-            "rewrite name a b",
+            "rewrite name prefix a b",
             Nothing("`rewrite` at Corefile:3:1 may change questions or answers"),
         ),
         ("root /", Everything),
@@ -531,6 +542,40 @@ mod tests {
         ] {
             let planned: Vec<_> = planned(corefile).into_iter().map(|(_, verdict)| verdict).collect();
             assert_eq!(planned, verdicts, "{corefile:?}");
+        }
+    }
+
+    #[test]
+    fn a_rewrite_matters_to_the_zones_that_it_may_concern() {
+        for (rewrite, cluster, reverse) in [
+            ("name exact www.example.org web.n.svc.cluster.local", true, true),
+            ("name exact mycluster.local a.cluster.local", true, true),
+            ("name exact Web.cluster.local a.example.org", false, true),
+            ("name cluster.local a.example.org", false, true),
+            ("name suffix .example.org .svc.cluster.local", true, true),
+            ("name suffix mycluster.local .cluster.local", true, true),
+            ("name suffix local .example.org", false, true),
+            ("name suffix .svc.cluster.local .example.org", false, true),
+            ("name suffix .arpa .arpa answer value a b", true, false),
+            ("name prefix www. web.", false, false),
+            ("name substring .example.org .a", false, false),
+            ("name regex ^a\\.example\\.org\\.$ b", false, false),
+            ("continue ttl example.org 30", true, true),
+            ("ttl suffix .cluster.local 30", false, true),
+            ("rcode exact 1.0.0.10.in-addr.arpa NXDOMAIN NOERROR", true, false),
+            ("cname a.example.org b.example.org", false, false),
+            ("type ANY HINFO", false, false),
+            ("edns0 nsid set", false, false),
+            ("class CH IN", true, true),
+            ("class IN CH", false, false),
+        ] {
+            let planned = planned(&format!(
+                ". {{\nkubernetes cluster.local in-addr.arpa\nrewrite class CH IN\nrewrite {rewrite}\n}}"
+            ));
+            let nothing = "nothing, since `rewrite` at Corefile:4:1 may change questions or answers";
+            let verdicts = [cluster, reverse].map(|all| if all { "everything" } else { nothing });
+            let found: Vec<_> = planned.iter().map(|(_, verdict)| verdict.as_str()).collect();
+            assert_eq!(found, verdicts, "{rewrite}");
         }
     }
 

@@ -30,7 +30,8 @@ impl Count {
         }
     }
 
-    fn check(self, name: &Word, arguments: &[Word], report: &mut Report) {
+    /// Reports too many or too few arguments of what has this name.
+    pub(super) fn check(self, name: &Word, arguments: &[Word], report: &mut Report) {
         let found = arguments.len();
         if !(self.0..=self.1).contains(&found) {
             let problem = Problem::ArgumentCount {

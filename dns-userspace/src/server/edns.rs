@@ -53,17 +53,19 @@ impl<'a> Edns<'a> {
 
     /// The OPT record of a reply that has none of its own.
     pub(super) fn echo(&self) -> Record {
+        self.echo_also(&[])
+    }
+
+    /// The same, with options of these codes as well.
+    pub(super) fn echo_also(&self, codes: &[OptionCode]) -> Record {
         let mut options = Vec::new();
-        let mut reader = Reader::new(self.options);
-        while let Some((code, data)) = read_option(&mut reader) {
+        for (code, data) in read_options(self.options) {
             let data = match code {
                 OptionCode::EXPIRE => &data[..data.len().min(EXPIRE_LEN)],
                 _ => data,
             };
-            if ECHOED_OPTIONS.contains(&code) {
-                options.extend(code.to_int().to_be_bytes());
-                options.extend((data.len() as u16).to_be_bytes());
-                options.extend(data);
+            if ECHOED_OPTIONS.contains(&code) || codes.contains(&code) {
+                write_option(&mut options, code, data);
             }
         }
         opt(self.payload_size, self.flags & ECHOED_FLAGS, &options)
@@ -87,6 +89,19 @@ pub(super) fn opt(payload_size: u16, flags: u16, options: &[u8]) -> Record {
         ttl: flags.into(),
         data,
     }
+}
+
+/// The options that stand in an OPT record's data.
+pub(super) fn read_options(data: &[u8]) -> impl Iterator<Item = (OptionCode, &[u8])> {
+    let mut reader = Reader::new(data);
+    std::iter::from_fn(move || read_option(&mut reader))
+}
+
+/// Adds an option to an OPT record's data.
+pub(super) fn write_option(options: &mut Vec<u8>, code: OptionCode, data: &[u8]) {
+    options.extend(code.to_int().to_be_bytes());
+    options.extend((data.len() as u16).to_be_bytes());
+    options.extend(data);
 }
 
 /// Reads options to the end: each has its length, and the form that its code asks for.

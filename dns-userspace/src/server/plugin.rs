@@ -18,6 +18,7 @@ mod loadbalance;
 mod log;
 mod looping;
 mod prometheus;
+mod rewrite;
 
 use std::future::ready;
 use std::net::SocketAddr;
@@ -143,6 +144,9 @@ pub(super) fn build(block: &ServerBlock, site: &Site, context: &Context) -> Resu
     }
     if block.has("loadbalance") {
         plugins.push(Box::new(loadbalance::LoadBalance));
+    }
+    if !block.rewrite.is_empty() {
+        plugins.push(Box::new(rewrite::Rewriting::new(&block.rewrite, context)));
     }
     if let Some(autopath) = &block.autopath {
         match autopath.source {

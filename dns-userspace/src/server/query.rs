@@ -37,6 +37,8 @@ pub(super) struct Client {
     pub(super) address: SocketAddr,
     /// Which of our addresses was asked, where that is known.
     pub(super) local: Option<IpAddr>,
+    /// Which of our ports was asked; 0 where nobody asked from outside.
+    pub(super) port: u16,
     pub(super) transport: Transport,
 }
 
@@ -108,6 +110,11 @@ impl Query {
     pub(super) fn with_question(&self, question: Question) -> Self {
         let mut message = self.message.clone();
         message.question = question;
+        self.with_message(message)
+    }
+
+    /// The same query, made of another message.
+    pub(super) fn with_message(&self, message: Message) -> Self {
         Self::new(message, self.client, self.depth)
     }
 
@@ -150,6 +157,7 @@ impl Client {
     pub(super) const SERVER: Self = Self {
         address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
         local: None,
+        port: 0,
         transport: Transport::Tcp,
     };
 }

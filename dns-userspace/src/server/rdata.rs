@@ -289,6 +289,23 @@ impl Data {
         })
     }
 
+    /// The first name in it, if it has one.
+    pub(super) fn first_name(&self) -> Option<&[u8]> {
+        let start = *self.names.first()?;
+        self.bytes.get(start..start + name_len(&self.bytes[start..]))
+    }
+
+    /// Puts another name in place of the first, if it has one.
+    pub(super) fn set_first_name(&mut self, name: &[u8]) {
+        let Some((start, old)) = self.names.first().copied().zip(self.first_name().map(<[u8]>::len)) else {
+            return;
+        };
+        self.bytes.splice(start..start + old, name.iter().copied());
+        for at in &mut self.names[1..] {
+            *at = *at + name.len() - old;
+        }
+    }
+
     /// The data as one stretch of bytes.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -396,6 +413,22 @@ mod tests {
         assert_eq!(pieces.collect::<Vec<_>>(), [(true, 5), (true, 3), (false, 20)]);
         let mx = read(15, b"\0\x01\xc0\x00").unwrap();
         assert_eq!((mx.as_bytes(), &mx.names[..]), (&b"\0\x01\x01a\0"[..], &[2][..]));
+    }
+
+    #[test]
+    fn the_first_name_may_change() {
+        let numbers = [7; 20];
+        let mut soa = read(6, &[&b"\x01b\xc0\x00\xc0\x00"[..], &numbers].concat()).unwrap();
+        assert_eq!(soa.first_name(), Some(&b"\x01b\x01a\0"[..]));
+        for name in [&b"\x04long\x02er\0"[..], b"\0", b"\x01c\0"] {
+            soa.set_first_name(name);
+            assert_eq!(soa.first_name(), Some(name));
+            assert_eq!(soa.as_bytes(), [name, b"\x01a\0", &numbers].concat());
+            assert_eq!(soa.names, [0, name.len()]);
+        }
+        let mut address = read(1, b"\x0a\0\0\x01").unwrap();
+        address.set_first_name(b"\0");
+        assert_eq!((address.first_name(), address.as_bytes()), (None, &b"\x0a\0\0\x01"[..]));
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(super) type Serving = Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send>>;
 
 /// Answers messages, whatever they came in by.
 pub(super) struct Responder {
+    port: u16,
     any_class: bool,
     /// The blocks by their zones, the longest first.
     blocks: Vec<(Name, Arc<Block>)>,
@@ -55,6 +56,7 @@ impl Responder {
         let mut blocks = endpoint.blocks;
         blocks.sort_by_key(|(zone, _)| Reverse(zone.as_wire().len()));
         Self {
+            port: address.port(),
             any_class: endpoint.any_class,
             blocks,
             dropped: metrics.dns.recorder(&label(address), DROPPED),
@@ -66,6 +68,11 @@ impl Responder {
     pub(super) fn start(&self, address: SocketAddr) {
         let blocks = self.blocks.iter().flat_map(|(_, block)| &block.plugins);
         blocks.for_each(|plugin| plugin.start(address));
+    }
+
+    /// The port at which it is asked.
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Decides what to do about a message, and does it where nobody has to be waited for.

@@ -60,9 +60,11 @@ pub(super) async fn serve(
             accepted = accept(&listener, &slots) => accepted,
         };
         if let Some((stream, address, slot)) = accepted {
+            let local = stream.local_addr().ok();
             let client = Client {
                 address,
-                local: stream.local_addr().ok().map(|local| local.ip()),
+                local: local.map(|local| local.ip()),
+                port: local.map_or(0, |local| local.port()),
                 transport: Transport::Tcp,
             };
             // Who has its share already is cut off, so that there is room for others.

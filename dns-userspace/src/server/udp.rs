@@ -74,6 +74,7 @@ async fn answer(
     let client = Client {
         address: path.peer,
         local: path.local,
+        port: responder.port(),
         transport: Transport::Udp,
     };
     match responder.respond_at_once(datagram, client) {
