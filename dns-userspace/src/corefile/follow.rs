@@ -36,14 +36,14 @@ pub struct Follower {
 impl Follower {
     /// Looks as often as the `reload` of what is in force says, and whenever it is asked. Without a `reload` it looks only
     /// when it is asked, unless the file is another server's, of whose restarts nobody tells.
-    pub fn new(path: PathBuf, in_force: &Config, is_anothers: bool, ask: Arc<Notify>) -> Self {
+    pub fn new(path: PathBuf, in_force: &Config, is_foreign: bool, ask: Arc<Notify>) -> Self {
         let interval = in_force.reload().map(|reload| {
             let jitter = rand::random_range(-0.5..=0.5) * reload.jitter.as_secs_f64();
             reload.interval.mul_f64(1.0 + jitter / reload.interval.as_secs_f64())
         });
         Self {
             path,
-            interval: if is_anothers { Some(INTERVAL) } else { interval },
+            interval: if is_foreign { Some(INTERVAL) } else { interval },
             ask,
             digest: in_force.digest.clone(),
             told: String::new(),
@@ -130,13 +130,13 @@ mod tests {
     async fn looks_without_being_asked_only_where_it_is_to() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("Corefile");
-        for (reload, is_anothers, looks) in [("", false, false), ("", true, true), ("reload", false, true)] {
+        for (reload, is_foreign, looks) in [("", false, false), ("", true, true), ("reload", false, true)] {
             fs::write(&path, format!(". {{\n{reload}\n}}")).unwrap();
             let ask = Arc::new(Notify::new());
-            let mut follower = Follower::new(path.clone(), &load(&path).unwrap(), is_anothers, ask);
+            let mut follower = Follower::new(path.clone(), &load(&path).unwrap(), is_foreign, ask);
             fs::write(&path, ". {\nlog\n}").unwrap();
             let noticed = timeout(Duration::from_secs(60), follower.notice()).await;
-            assert_eq!(noticed.is_ok(), looks, "{reload} {is_anothers}");
+            assert_eq!(noticed.is_ok(), looks, "{reload} {is_foreign}");
         }
     }
 }
