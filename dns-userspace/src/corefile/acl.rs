@@ -96,6 +96,9 @@ impl Networks {
     }
 }
 
+/// What a rule may depend on.
+const CONDITIONS: [&str; 2] = ["type", "net"];
+
 pub(super) const SHAPE: Shape = Shape {
     arguments: Count::ANY,
     options: &[
@@ -127,48 +130,52 @@ fn read_rule(option: &Statement, report: &mut Report) -> Option<Rule> {
         "drop" => Action::Drop,
         _ => return None,
     };
-    let (mut types, mut networks) = (None, None);
-    for section in sections(&option.arguments) {
-        let (name, values) = section.split_first()?;
-        match name.text.to_ascii_lowercase().as_str() {
-            _ if values.is_empty() => {
-                let expected = format!("what `{}` is to be", name.text);
-                report.add(
-                    &name.span,
-                    Problem::Expected {
-                        expected,
-                        found: "nothing".into(),
-                    },
-                );
-            }
-            "type" => add(&mut types, values, read_type, report),
-            "net" => add(&mut networks, values, read_network, report),
-            other => report.add(&name.span, Problem::unknown("condition", other, ["type", "net"])),
-        }
-    }
+    let conditions: Vec<_> = conditions(&option.arguments).collect();
+    conditions.iter().for_each(|words| check_condition(words, report));
     Some(Rule {
         action,
-        types: types.unwrap_or_default(),
-        networks: networks.flatten().map_or_else(Networks::all, Networks::of),
+        types: read_values(&conditions, "type", read_type, report),
+        networks: read_values(&conditions, "net", read_network, report).map_or_else(Networks::all, Networks::of),
     })
 }
 
 /// The words cut before each `type` and `net`.
-fn sections(words: &[Word]) -> impl Iterator<Item = &[Word]> {
-    let begins = |word: &Word| ["type", "net"].iter().any(|name| word.text.eq_ignore_ascii_case(name));
-    words.chunk_by(move |_, next| !begins(next))
+fn conditions(words: &[Word]) -> impl Iterator<Item = &[Word]> {
+    words.chunk_by(|_, next| !CONDITIONS.iter().any(|name| is_named(next, name)))
 }
 
-/// Adds the values of a section to those before; all there are, once there is a `*`.
-fn add<T>(to: &mut Option<Option<Vec<T>>>, values: &[Word], read: fn(&Word) -> Result<T, Error>, report: &mut Report) {
-    let known = to.get_or_insert_with(|| Some(Vec::new()));
-    for word in values {
-        match (word.text.as_str(), &mut *known) {
-            ("*", _) => *known = None,
-            (_, None) => drop(report.keep(read(word))),
-            (_, Some(values)) => values.extend(report.keep(read(word))),
-        }
+fn check_condition(words: &[Word], report: &mut Report) {
+    let Some((name, values)) = words.split_first() else {
+        return;
+    };
+    if !CONDITIONS.iter().any(|known| is_named(name, known)) {
+        report.add(&name.span, Problem::unknown("condition", &name.text, CONDITIONS));
+    } else if values.is_empty() {
+        let expected = format!("what `{}` is to be", name.text);
+        let found = "nothing".to_owned();
+        report.add(&name.span, Problem::Expected { expected, found });
     }
+}
+
+/// The values of all conditions of a name; `None` where there is none, or one that a `*` lets hold always.
+fn read_values<T>(
+    conditions: &[&[Word]],
+    name: &str,
+    read: fn(&Word) -> Result<T, Error>,
+    report: &mut Report,
+) -> Option<Vec<T>> {
+    let named = conditions.iter().filter_map(|words| words.split_first());
+    let named: Vec<_> = named.filter(|(word, _)| is_named(word, name)).collect();
+    let (stars, values): (Vec<_>, Vec<_>) = named
+        .iter()
+        .flat_map(|(_, values)| *values)
+        .partition(|word| word.text == "*");
+    let values = values.into_iter().filter_map(|word| report.keep(read(word))).collect();
+    (!named.is_empty() && stars.is_empty()).then_some(values)
+}
+
+fn is_named(word: &Word, name: &str) -> bool {
+    word.text.eq_ignore_ascii_case(name)
 }
 
 fn read_type(word: &Word) -> Result<Rtype, Error> {
@@ -259,6 +266,10 @@ mod tests {
             ("alow", "3:1: unknown option `alow`; did you mean `allow`?".to_owned()),
             (
                 "block typ A",
+                "3:7: unknown condition `typ`; did you mean `type`?".to_owned(),
+            ),
+            (
+                "block typ",
                 "3:7: unknown condition `typ`; did you mean `type`?".to_owned(),
             ),
             (
