@@ -613,7 +613,6 @@ pub(crate) const CHAIN: &[Corefile] = &[
             "1.1.1.10.in-addr.arpa",
         ],
         domains: ANYWHERE,
-        ..PLAIN
     },
 ];
 
