@@ -28,3 +28,4 @@ pub mod settings;
 pub mod sources;
 pub mod watch;
 pub mod zone;
+pub mod zonefile;
