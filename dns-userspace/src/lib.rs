@@ -11,6 +11,7 @@ pub mod cli;
 pub mod cluster;
 pub mod collect;
 pub mod corefile;
+pub mod gotemplate;
 pub mod health;
 pub mod http;
 pub mod kernel;
