@@ -71,24 +71,37 @@ impl Name {
 
     /// The labels from the left, without the root's.
     pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = &self.0[..];
-        std::iter::from_fn(move || {
-            let (&len, tail) = rest.split_first()?;
-            let (label, tail) = tail.split_at_checked(len.into())?;
-            rest = tail;
-            (len > 0).then_some(label)
-        })
+        labels(&self.0)
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for label in self.labels() {
+        Text(&self.0).fmt(f)
+    }
+}
+
+/// Shows a name of uncompressed wire form as zone files have it (RFC 1035, 5.1), its letter case kept.
+pub struct Text<'a>(pub &'a [u8]);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for label in labels(self.0) {
             label.iter().try_for_each(|byte| write_byte(f, *byte))?;
             f.write_char('.')?;
         }
         if self.0.len() == 1 { f.write_str(".") } else { Ok(()) }
     }
+}
+
+/// The labels of a name of wire form from the left, without the root's.
+fn labels(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (&len, tail) = rest.split_first()?;
+        let (label, tail) = tail.split_at_checked(len.into())?;
+        rest = tail;
+        (len > 0).then_some(label)
+    })
 }
 
 /// Writes a byte of a label as zone files have it (RFC 1035, 5.1).

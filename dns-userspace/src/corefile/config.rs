@@ -16,6 +16,7 @@ use super::log::{self, Log};
 use super::parser::{Block, Statement};
 use super::reload::{self, Reload};
 use super::report::Report;
+use super::template::{self, Template};
 use super::web::{self, Health};
 use super::zones::read_key;
 use crate::name::Name;
@@ -62,6 +63,8 @@ pub struct ServerBlock {
     pub errors: Option<ErrorLog>,
     /// The rules of `log`, in the order of the file.
     pub log: Vec<Log>,
+    /// `template`, in the order of the file.
+    pub template: Vec<Template>,
     /// `hosts`.
     pub hosts: Option<Hosts>,
     /// `cache`.
@@ -194,6 +197,9 @@ fn read_directive(server: &mut ServerBlock, statement: &Statement, report: &mut 
         "kubernetes" => server.kubernetes = Some(kubernetes::read(statement, &server.zones(), report)),
         "prometheus" => server.prometheus = Some(web::read_prometheus(statement, report)),
         "reload" => server.reload = reload::read(statement, report),
+        "template" => server
+            .template
+            .extend(template::read(statement, &server.zones(), report)),
         "ready" => server.ready = Some(web::read_ready(statement, report)),
         _ => {}
     }

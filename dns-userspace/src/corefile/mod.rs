@@ -34,6 +34,7 @@ mod plan;
 mod reload;
 mod report;
 mod shape;
+mod template;
 mod web;
 mod zones;
 
@@ -56,6 +57,7 @@ pub use kubernetes::{ApiServer, Fallthrough, Kubernetes, Pods, TlsFiles, soa_ttl
 pub use log::{Class, Log};
 pub use plan::{Reason, Verdict, ZonePlan, plan};
 pub use reload::Reload;
+pub use template::{ExtendedError, Template, class_name};
 pub use web::Health;
 pub use zones::{is_reverse, route};
 

@@ -140,6 +140,7 @@ fn check_directives(server: &ServerBlock, zone: &Name) -> Result<(), Reason> {
     let disturbs = |directive: &&Directive| match directive.effect {
         Effect::LeavesAlone | Effect::AnswersRest => false,
         _ if directive.name == "hosts" => server.hosts.iter().any(|hosts| hosts.concerns(zone)),
+        _ if directive.name == "template" => server.template.iter().any(|template| template.concerns(zone)),
         _ => true,
     };
     match server.directives.iter().find(disturbs) {

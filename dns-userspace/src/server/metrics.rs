@@ -3,7 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-use super::plugin::{CacheMetrics, DnsMetrics, ForwardMetrics, HostsMetrics};
+use super::plugin::{CacheMetrics, DnsMetrics, ForwardMetrics, HostsMetrics, TemplateMetrics};
 use crate::metrics::ServerMetrics;
 
 /// What the server and its plugins count.
@@ -16,6 +16,7 @@ pub struct Metrics {
     pub(super) cache: CacheMetrics,
     pub(super) forward: ForwardMetrics,
     pub(super) hosts: HostsMetrics,
+    pub(super) template: TemplateMetrics,
 }
 
 impl Metrics {
@@ -37,6 +38,7 @@ impl Metrics {
             cache: CacheMetrics::register(registry),
             forward: ForwardMetrics::register(registry),
             hosts: HostsMetrics::register(registry),
+            template: TemplateMetrics::register(registry),
         }
     }
 

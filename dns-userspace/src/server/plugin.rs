@@ -13,6 +13,7 @@ mod loadbalance;
 mod log;
 mod looping;
 mod prometheus;
+mod template;
 
 use std::future::ready;
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ pub(super) use forward::ForwardMetrics;
 pub(super) use hosts::HostsMetrics;
 pub use looping::Fatal;
 pub(super) use prometheus::{DROPPED, DnsMetrics, Recorder};
+pub(super) use template::TemplateMetrics;
 
 /// A plugin of one server block.
 pub(super) trait Plugin: Send + Sync {
@@ -123,6 +125,9 @@ pub(super) fn build(block: &ServerBlock, site: &Site, context: &Context) -> Resu
     }
     if let Some(cache) = &block.cache {
         plugins.push(Box::new(cache::Caching::new(cache, site, context)));
+    }
+    if !block.template.is_empty() {
+        plugins.push(Box::new(template::Templating::new(&block.template, site, context)));
     }
     if let Some(hosts) = &block.hosts {
         plugins.push(Box::new(hosts::Hosts::new(hosts, context)?));
