@@ -21,6 +21,7 @@ use super::parser::{Block, Statement};
 use super::reload::{self, Reload};
 use super::report::Report;
 use super::rewrite::{self, Rewrite};
+use super::template::{self, Template};
 use super::web::{self, Health};
 use super::zones::read_key;
 use crate::name::Name;
@@ -67,6 +68,8 @@ pub struct ServerBlock {
     pub errors: Option<ErrorLog>,
     /// The rules of `log`, in the order of the file.
     pub log: Vec<Log>,
+    /// `template`, in the order of the file.
+    pub template: Vec<Template>,
     /// `hosts`.
     pub hosts: Option<Hosts>,
     /// `acl`, in the order of the file.
@@ -215,6 +218,9 @@ fn read_directive(server: &mut ServerBlock, statement: &Statement, report: &mut 
         "prometheus" => server.prometheus = Some(web::read_prometheus(statement, report)),
         "reload" => server.reload = reload::read(statement, report),
         "rewrite" => server.rewrite.extend(rewrite::read(statement, report)),
+        "template" => server
+            .template
+            .extend(template::read(statement, &server.zones(), report)),
         "ready" => server.ready = Some(web::read_ready(statement, report)),
         _ => {}
     }

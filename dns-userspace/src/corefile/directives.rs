@@ -1,7 +1,9 @@
 //! The directives of CoreDNS 1.14: which of them kxdns acts on, and what each may do to a cluster's answers.
 
 use super::shape::{Count, Shape, option};
-use super::{acl, autopath, bufsize, cache, dns64, errors, forward, hosts, kubernetes, log, reload, rewrite, web};
+use super::{
+    acl, autopath, bufsize, cache, dns64, errors, forward, hosts, kubernetes, log, reload, rewrite, template, web,
+};
 
 /// What a directive may do to the answers of the `kubernetes` directive in the same server block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +106,10 @@ const DIRECTIVES: &[Known] = {
         known("dnssec", Signs),
         known("tls", LeavesAlone),
         known("minimal", Rewrites),
-        known("template", Answers),
+        known("template", Answers)
+            .shaped(&template::SHAPE)
+            .repeated()
+            .in_force(),
         // Zone transfers go over TCP.
         known("transfer", LeavesAlone),
         known("hosts", Answers).shaped(&hosts::SHAPE).in_force(),

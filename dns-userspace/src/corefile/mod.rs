@@ -40,6 +40,7 @@ mod reload;
 mod report;
 pub mod rewrite;
 mod shape;
+mod template;
 mod web;
 mod zones;
 
@@ -66,6 +67,7 @@ pub use log::{Class, Log};
 pub use plan::{Reason, Verdict, ZonePlan, plan};
 pub use reload::Reload;
 pub use rewrite::Rewrite;
+pub use template::{ExtendedError, Template, class_name};
 pub use web::Health;
 pub use zones::{is_reverse, route};
 

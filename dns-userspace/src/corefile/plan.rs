@@ -153,6 +153,7 @@ fn concerns(server: &ServerBlock, directive: &Directive, zone: &Name) -> bool {
         }
         "acl" => server.acl.iter().any(|acl| acl.concerns(zone)),
         "hosts" => server.hosts.iter().any(|hosts| hosts.concerns(zone)),
+        "template" => server.template.iter().any(|template| template.concerns(zone)),
         _ => true,
     }
 }

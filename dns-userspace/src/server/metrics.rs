@@ -4,7 +4,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
 use super::plugin::{
-    AclMetrics, AutopathMetrics, CacheMetrics, Dns64Metrics, DnsMetrics, ForwardMetrics, HostsMetrics,
+    AclMetrics, AutopathMetrics, CacheMetrics, Dns64Metrics, DnsMetrics, ForwardMetrics, HostsMetrics, TemplateMetrics,
 };
 use crate::metrics::ServerMetrics;
 
@@ -21,6 +21,7 @@ pub struct Metrics {
     pub(super) dns64: Dns64Metrics,
     pub(super) forward: ForwardMetrics,
     pub(super) hosts: HostsMetrics,
+    pub(super) template: TemplateMetrics,
 }
 
 impl Metrics {
@@ -45,6 +46,7 @@ impl Metrics {
             dns64: Dns64Metrics::register(registry),
             forward: ForwardMetrics::register(registry),
             hosts: HostsMetrics::register(registry),
+            template: TemplateMetrics::register(registry),
         }
     }
 

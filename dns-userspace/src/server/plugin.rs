@@ -19,6 +19,7 @@ mod log;
 mod looping;
 mod prometheus;
 mod rewrite;
+mod template;
 
 use std::future::ready;
 use std::net::SocketAddr;
@@ -47,6 +48,7 @@ pub(super) use forward::ForwardMetrics;
 pub(super) use hosts::HostsMetrics;
 pub use looping::Fatal;
 pub(super) use prometheus::{DROPPED, DnsMetrics, Recorder};
+pub(super) use template::TemplateMetrics;
 
 /// A plugin of one server block.
 pub(super) trait Plugin: Send + Sync {
@@ -166,6 +168,9 @@ pub(super) fn build(block: &ServerBlock, site: &Site, context: &Context) -> Resu
     }
     if let Some(cache) = &block.cache {
         plugins.push(Box::new(cache::Caching::new(cache, site, context)));
+    }
+    if !block.template.is_empty() {
+        plugins.push(Box::new(template::Templating::new(&block.template, site, context)));
     }
     if let Some(hosts) = &block.hosts {
         plugins.push(Box::new(hosts::Hosts::new(hosts, context)?));
