@@ -1,7 +1,9 @@
 //! The directives of CoreDNS 1.14: which of them kxdns acts on, and what each may do to a cluster's answers.
 
 use super::shape::{Count, Shape, option};
-use super::{acl, autopath, bufsize, cache, dns64, errors, forward, hosts, kubernetes, log, reload, rewrite, web};
+use super::{
+    acl, autopath, bufsize, cache, dns64, errors, file, forward, hosts, kubernetes, log, reload, rewrite, web,
+};
 
 /// What a directive may do to the answers of the `kubernetes` directive in the same server block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +115,7 @@ const DIRECTIVES: &[Known] = {
         known("clouddns", Answers),
         known("k8s_external", Answers),
         known("kubernetes", LeavesAlone).shaped(&kubernetes::SHAPE).in_force(),
-        known("file", AnswersRest),
+        known("file", AnswersRest).shaped(&file::SHAPE).repeated().in_force(),
         known("auto", AnswersRest),
         known("secondary", AnswersRest),
         known("etcd", AnswersRest),
