@@ -33,12 +33,21 @@ echo log >/etc/coredns/custom/my.override";
 type Said = (&'static str, Option<[u8; 4]>);
 
 /// What each says beside what all say.
-const CASES: [(&str, &[Said]); 6] = [
+const CASES: [(&str, &[Said]); 7] = [
     ("kubeadm", &[]),
     ("kubeadm-with-log", &[]),
     ("kind", &[]),
     ("eks", &[]),
     ("stub-domains", &[("www.corp.example", Some(OTHER))]),
+    (
+        "aks",
+        &[
+            ("www.custom.example", Some(OTHER)),
+            ("a.b.c.d.internal.cloudapp.net", None),
+            ("a.b.internal.cloudapp.net", Some(FIRST)),
+            ("www.reddog.microsoft.com", None),
+        ],
+    ),
     (
         "k3s",
         &[("www.custom.example", Some(OTHER)), ("node-1", Some([10, 0, 0, 7]))],

@@ -12,6 +12,7 @@ use super::directives::{self, Effect, Known};
 use super::dns64::{self, Dns64};
 use super::error::{Error, Errors, Problem, Span};
 use super::errors::{self, ErrorLog};
+use super::file::{self, ZoneFile};
 use super::forward::{self, Forward};
 use super::hosts::{self, Hosts};
 use super::kubernetes::{self, Kubernetes, Pods};
@@ -62,6 +63,8 @@ pub struct ServerBlock {
     pub bind: Vec<IpAddr>,
     /// `kubernetes`.
     pub kubernetes: Option<Kubernetes>,
+    /// `file`, in the order of the file.
+    pub file: Vec<ZoneFile>,
     /// `forward`, in the order of the file.
     pub forward: Vec<Forward>,
     /// `errors`.
@@ -211,6 +214,10 @@ fn read_directive(server: &mut ServerBlock, statement: &Statement, report: &mut 
         "bind" => server.bind.extend(read_bind(statement, report)),
         "errors" => server.errors = Some(errors::read(statement, report)),
         "log" => server.log.extend(log::read(statement, report)),
+        "file" => {
+            let file = file::read(statement, server, report);
+            server.file.extend(file);
+        }
         "forward" => server.forward.extend(forward::read(statement, report)),
         "health" => server.health = Some(web::read_health(statement, report)),
         "hosts" => server.hosts = Some(hosts::read(statement, &server.zones(), report)),

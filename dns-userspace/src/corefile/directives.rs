@@ -2,7 +2,7 @@
 
 use super::shape::{Count, Shape, option};
 use super::{
-    acl, autopath, bufsize, cache, dns64, errors, forward, hosts, kubernetes, log, reload, rewrite, template, web,
+    acl, autopath, bufsize, cache, dns64, errors, file, forward, hosts, kubernetes, log, reload, rewrite, template, web,
 };
 
 /// What a directive may do to the answers of the `kubernetes` directive in the same server block.
@@ -118,7 +118,7 @@ const DIRECTIVES: &[Known] = {
         known("clouddns", Answers),
         known("k8s_external", Answers),
         known("kubernetes", LeavesAlone).shaped(&kubernetes::SHAPE).in_force(),
-        known("file", AnswersRest),
+        known("file", AnswersRest).shaped(&file::SHAPE).repeated().in_force(),
         known("auto", AnswersRest),
         known("secondary", AnswersRest),
         known("etcd", AnswersRest),

@@ -24,6 +24,7 @@ mod duration;
 mod error;
 mod errors;
 mod explain;
+mod file;
 mod files;
 mod follow;
 mod forward;
@@ -57,6 +58,7 @@ pub use duration::describe_duration;
 pub use error::{Error, Errors, Problem, Span};
 pub use errors::{Consolidate, ErrorLevel, ErrorLog};
 pub use explain::{Explanation, explain};
+pub use file::ZoneFile;
 pub use follow::{Follower, Noticed};
 pub use forward::{
     Forward, HealthCheck, Policy, Server, Tls, Transport as UpstreamTransport, Upstream, parse_nameservers,

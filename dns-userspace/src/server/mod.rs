@@ -4,7 +4,7 @@
 //! `reply` writes what comes of that. `message`, with `reader`, `rdata` and `edns`, is what all of them speak. What needs no
 //! waiting is answered by the loop that received it; the rest has a task of its own.
 //!
-//! Messages are read and written here; of the `domain` crate are the names and numbers of codes. What CoreDNS's library
+//! Messages are read and written here; of the `domain` crate are the names and numbers of codes, and the forms of data in zone files (`zonefile`). What CoreDNS's library
 //! takes for a message, expands and compresses is more, and other, than what that crate does. Nor are the crate's
 //! transports used: its datagram server hides a datagram's length and replies to responses, its stream server drops
 //! replies once the client has sent its FIN, and its clients rewrite the OPT record. It is no cache and no resolver.
@@ -26,6 +26,7 @@ mod respond;
 mod slots;
 mod tcp;
 mod udp;
+mod zonefile;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod bufsize;
 mod cache;
 mod dns64;
 mod errors;
+mod file;
 mod forward;
 mod hosts;
 mod kubernetes;
@@ -178,6 +179,9 @@ pub(super) fn build(block: &ServerBlock, site: &Site, context: &Context) -> Resu
     if block.kubernetes.is_some() {
         plugins.push(kubernetes(context.zones.clone()));
     }
+    if !block.file.is_empty() {
+        plugins.push(Box::new(file::File::new(&block.file, context)?));
+    }
     if let Some(zone) = zones.first().filter(|_| block.has("loop")) {
         plugins.push(Box::new(looping::Looping::new(zone, context)));
     }
@@ -213,6 +217,11 @@ impl<'a> Next<'a> {
             }
             None => fail(OptRcode::SERVFAIL, "no next plugin found"),
         }
+    }
+
+    /// Whether no plugin is still to come.
+    pub(super) fn is_last(self) -> bool {
+        self.passed >= self.block.plugins.len()
     }
 
     /// The same plugins, for a task of its own.

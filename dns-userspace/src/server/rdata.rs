@@ -306,6 +306,14 @@ impl Data {
         }
     }
 
+    /// Puts the names in it into lower case.
+    pub(super) fn lower_names(&mut self) {
+        for &at in &self.names {
+            let len = name_len(&self.bytes[at..]);
+            self.bytes[at..at + len].make_ascii_lowercase();
+        }
+    }
+
     /// The data as one stretch of bytes.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes

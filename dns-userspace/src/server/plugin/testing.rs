@@ -44,14 +44,26 @@ impl Lines {
         }
     }
 
-    pub(super) async fn ask(&self, query: &[u8]) {
-        self.responder.respond(query, UDP).await;
+    /// Lets the plugins begin what they do beside.
+    pub(super) fn start(&self) {
+        self.responder.start(UDP.address);
+    }
+
+    /// The reply to a query, if there is one.
+    pub(super) async fn ask(&self, query: &[u8]) -> Option<Vec<u8>> {
+        self.responder.respond(query, UDP).await
     }
 
     /// The next line, which must have come alone.
     pub(super) fn next(&self) -> String {
         let bytes = self.written.recv_timeout(Duration::from_secs(20)).unwrap();
         String::from_utf8(bytes).unwrap().trim_end().to_owned()
+    }
+
+    /// The next line that is another than this.
+    pub(super) fn next_but(&self, line: &str) -> String {
+        let mut lines = std::iter::repeat_with(|| self.next());
+        lines.find(|next| next != line).unwrap()
     }
 
     /// All lines that are yet to come.
